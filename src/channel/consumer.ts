@@ -1,0 +1,129 @@
+/** The consuming end of a channel: receive → read → release. */
+import type { ChannelGeometry } from "../ring/channel-geometry.ts";
+import type { Condition } from "../ring/doorbell.ts";
+import { ArgumentError, PeerDiedError, WaitTimeoutError } from "../ring/errors.ts";
+import { LaneReceiver } from "../ring/lane-receiver.ts";
+import { Participant } from "../ring/participant.ts";
+import type { AwaitOptions, BlockOptions } from "../ring/ring.ts";
+import { Frame } from "./frame.ts";
+
+/** How a consumer takes the end of its producer. */
+export interface ConsumerOptions {
+  /** Wait for a next producer instead of ending (it closed) or throwing (it died). Default false. */
+  readonly reconnect?: boolean;
+}
+
+export class FrameConsumer implements Disposable, AsyncIterable<Frame>, Condition {
+  readonly #channel: ChannelGeometry;
+  readonly #participant: Participant;
+  readonly #receiver: LaneReceiver;
+  readonly #reconnect: boolean;
+  #open = true;
+
+  /** @internal Use {@link Channel.consumer}. */
+  constructor(channel: ChannelGeometry, options: ConsumerOptions = {}) {
+    this.#channel = channel;
+    this.#participant = Participant.of(channel.region);
+    this.#receiver = new LaneReceiver(channel, this.#participant);
+    this.#reconnect = options.reconnect ?? false;
+    channel.region.onClose(() => this.close());
+  }
+
+  /** @internal Whose doorbell rings for this consumer. */
+  get participant(): Participant {
+    return this.#participant;
+  }
+
+  /** Lane of the channel this consumer reads. */
+  get lane(): number {
+    return this.#receiver.lane;
+  }
+
+  /** Descriptors this lane refused because they made no sense or were stale. */
+  get rejected(): number {
+    return this.#receiver.rejected;
+  }
+
+  /** A frame is there, or the stream is over (a hint, for {@link waitAny}). */
+  ready(): boolean {
+    if (!this.#open) return true;
+    return this.#receiver.ready() && !(this.#reconnect && this.#receiver.streamEnd() !== "open");
+  }
+
+  /** The next frame, or null when there is none now. */
+  tryReceive(): Frame | null {
+    this.#assertOpen();
+    const receiver = this.#receiver;
+    return receiver.take()
+      ? new Frame(this.#channel.pool, this.#participant, receiver.block, receiver)
+      : null;
+  }
+
+  /** True when the producer closed and everything it sent was received. @throws PeerDiedError when it died instead */
+  get ended(): boolean {
+    if (this.#reconnect) return false;
+    const end = this.#receiver.streamEnd();
+    if (end === "died") throw new PeerDiedError(`channel ${this.#channel.name}`);
+    return end === "ended";
+  }
+
+  /**
+   * The next frame, blocking the thread; null at the end of the stream.
+   * @throws WaitTimeoutError; PeerDiedError when the producer died (after everything it sent was received)
+   */
+  receive(options: BlockOptions = {}): Frame | null {
+    const deadlineMs = performance.now() + (options.timeoutMs ?? Infinity);
+    for (;;) {
+      const frame = this.tryReceive();
+      if (frame !== null) return frame;
+      if (this.ended) return null;
+      if (
+        !this.#participant.doorbell.block(
+          this,
+          deadlineMs - performance.now(),
+          options.strategy ?? "spin-then-futex",
+        )
+      ) {
+        throw new WaitTimeoutError(`receive on channel ${this.#channel.name}`, options.timeoutMs ?? Infinity);
+      }
+    }
+  }
+
+  /** Like {@link receive}, leaving the event loop free. */
+  async receiveAsync(options: AwaitOptions = {}): Promise<Frame | null> {
+    const deadlineMs = performance.now() + (options.timeoutMs ?? Infinity);
+    for (;;) {
+      const frame = this.tryReceive();
+      if (frame !== null) return frame;
+      if (this.ended) return null;
+      if (!(await this.#participant.doorbell.wait(this, deadlineMs - performance.now(), options.signal))) {
+        throw new WaitTimeoutError(`receive on channel ${this.#channel.name}`, options.timeoutMs ?? Infinity);
+      }
+    }
+  }
+
+  /** `for await (using frame of consumer)`: frames until the stream ends. A frame the loop body did not dispose is not released here. */
+  async *[Symbol.asyncIterator](): AsyncGenerator<Frame, void, void> {
+    for (;;) {
+      const frame = await this.receiveAsync();
+      if (frame === null) return;
+      yield frame;
+    }
+  }
+
+  #assertOpen(): void {
+    this.#channel.region.assertOpen();
+    if (!this.#open) throw new ArgumentError(`this consumer of channel ${this.#channel.name} is closed`);
+  }
+
+  /** Leaves the lane; frames received before stay valid until they are released. */
+  close(): void {
+    if (!this.#open) return;
+    this.#open = false;
+    this.#receiver.leave();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}

@@ -1,0 +1,238 @@
+/** The producing end of a channel: loan → fill → send. */
+
+import type { ChannelGeometry } from "../ring/channel-geometry.ts";
+import type { Condition } from "../ring/doorbell.ts";
+import { ArgumentError, BackpressureError, WaitTimeoutError } from "../ring/errors.ts";
+import { LaneSender, SendResult } from "../ring/lane-sender.ts";
+import { ChannelLayout, RingLayout } from "../ring/layout.ts";
+import { Participant } from "../ring/participant.ts";
+import type { AwaitOptions, BlockOptions } from "../ring/ring.ts";
+import { Frame } from "./frame.ts";
+
+/** Counters of a channel since it was created. */
+export interface ChannelCounters {
+  /** Frames published to at least one consumer. */
+  readonly published: number;
+  /** Frames that got no block or no lane, by policy. */
+  readonly dropped: number;
+  /** Frames sent while no consumer was attached. */
+  readonly unclaimed: number;
+  /** Summed over the lanes: frames a full lane did not get (drop-newest), or lost again (drop-oldest). */
+  readonly droppedNewest: number;
+  readonly droppedOldest: number;
+  /** Descriptors that consumers refused. */
+  readonly rejected: number;
+}
+
+/** Reads the counters; they belong to different writers and are not a snapshot. */
+export function readCounters(channel: ChannelGeometry): ChannelCounters {
+  const sum = (word: number): number => channel.lanes.reduce((total, lane) => total + (lane[word]! >>> 0), 0);
+  return {
+    published: channel.words[ChannelLayout.publishedWord]! >>> 0,
+    dropped: channel.words[ChannelLayout.droppedWord]! >>> 0,
+    unclaimed: channel.words[ChannelLayout.unclaimedWord]! >>> 0,
+    droppedNewest: sum(RingLayout.droppedNewestWord),
+    droppedOldest: sum(RingLayout.droppedOldestWord),
+    rejected: sum(RingLayout.rejectedWord),
+  };
+}
+
+export class FrameProducer implements Disposable {
+  readonly #channel: ChannelGeometry;
+  readonly #participant: Participant;
+  readonly #sender: LaneSender;
+  readonly #blockFree: Condition;
+  #open = true;
+
+  /** @internal Use {@link Channel.producer}. */
+  constructor(channel: ChannelGeometry) {
+    this.#channel = channel;
+    this.#participant = Participant.of(channel.region);
+    this.#sender = new LaneSender(channel, this.#participant);
+    this.#blockFree = { ready: () => channel.pool.hasFree() };
+    channel.region.onClose(() => this.close());
+  }
+
+  /** Consumers attached now. */
+  get consumers(): number {
+    return this.#sender.consumerCount();
+  }
+
+  /** Frames in the fullest lane that its consumer has not taken. */
+  get backlog(): number {
+    return this.#sender.backlog();
+  }
+
+  /** Sequence number the next frame gets. */
+  get sequence(): number {
+    return this.#sender.sequence;
+  }
+
+  get counters(): ChannelCounters {
+    return readCounters(this.#channel);
+  }
+
+  /** A free block as a frame, or null when there is none now. Nothing is counted. */
+  tryLoan(): Frame | null {
+    this.#assertOpen();
+    const block = this.#channel.pool.loan(this.#participant.bit);
+    return block < 0 ? null : new Frame(this.#channel.pool, this.#participant, block, null);
+  }
+
+  /**
+   * A free block as a frame. No block free: `block` waits, blocking the thread; `fail` throws; `drop-newest` counts a dropped frame
+   * and returns null; `drop-oldest` takes frames back that nobody took yet, and returns null (counted) when all are being read.
+   * @throws BackpressureError, WaitTimeoutError
+   */
+  loan(options: BlockOptions = {}): Frame | null {
+    const frame = this.#loanNow();
+    if (frame !== undefined) return frame;
+    const { pool } = this.#channel;
+    const deadlineMs = performance.now() + (options.timeoutMs ?? Infinity);
+    pool.addWaiter(this.#participant.bit);
+    try {
+      for (;;) {
+        const ready = this.#participant.doorbell.block(
+          this.#blockFree,
+          deadlineMs - performance.now(),
+          options.strategy ?? "spin-then-futex",
+        );
+        const late = ready ? this.tryLoan() : null;
+        if (late !== null) return late;
+        if (performance.now() >= deadlineMs)
+          throw new WaitTimeoutError("loan: no block was released", options.timeoutMs ?? Infinity);
+      }
+    } finally {
+      pool.removeWaiter(this.#participant.bit);
+    }
+  }
+
+  /** Like {@link loan}, leaving the event loop free. */
+  async loanAsync(options: AwaitOptions = {}): Promise<Frame | null> {
+    const frame = this.#loanNow();
+    if (frame !== undefined) return frame;
+    const { pool } = this.#channel;
+    const deadlineMs = performance.now() + (options.timeoutMs ?? Infinity);
+    pool.addWaiter(this.#participant.bit);
+    try {
+      for (;;) {
+        const ready = await this.#participant.doorbell.wait(
+          this.#blockFree,
+          deadlineMs - performance.now(),
+          options.signal,
+        );
+        const late = ready ? this.tryLoan() : null;
+        if (late !== null) return late;
+        if (performance.now() >= deadlineMs)
+          throw new WaitTimeoutError("loan: no block was released", options.timeoutMs ?? Infinity);
+      }
+    } finally {
+      if (this.#open && !this.#channel.region.closed) pool.removeWaiter(this.#participant.bit);
+    }
+  }
+
+  /** A frame, null (dropped), or undefined: policy `block` has to wait. */
+  #loanNow(): Frame | null | undefined {
+    const frame = this.tryLoan();
+    if (frame !== null) return frame;
+    // Blocks may lie with the dead.
+    if (this.#participant.recoverDead() > 0) {
+      const recovered = this.tryLoan();
+      if (recovered !== null) return recovered;
+    }
+    switch (this.#channel.policy) {
+      case "block":
+        return undefined;
+      case "fail":
+        throw new BackpressureError(
+          `channel ${this.#channel.name}: all ${this.#channel.pool.geometry.blockCount} blocks are held`,
+        );
+      case "drop-oldest":
+        return this.#loanByDropping();
+      case "drop-newest":
+        this.#sender.countDropped();
+        return null;
+    }
+  }
+
+  #loanByDropping(): Frame | null {
+    const most = this.#channel.lanes.length * this.#channel.laneCapacity;
+    for (let drops = 0; drops < most && this.#sender.dropOldestOfFullest(); drops++) {
+      const frame = this.tryLoan();
+      if (frame !== null) return frame;
+    }
+    this.#sender.countDropped();
+    return null;
+  }
+
+  /**
+   * Sends a frame: loaned here, or received on a channel of the same pool and held by nobody else. True when a consumer gets it,
+   * false when it was dropped or nobody is attached. A full lane under policy `block` blocks the thread.
+   * @throws BackpressureError (`fail`; the frame stays yours), FrameSharedError, FrameReleasedError, WaitTimeoutError
+   */
+  send(frame: Frame, options: BlockOptions = {}): boolean {
+    const deadlineMs = performance.now() + (options.timeoutMs ?? Infinity);
+    for (;;) {
+      const sent = this.trySend(frame);
+      if (sent !== null) return sent;
+      if (
+        !this.#participant.doorbell.block(
+          this.#sender,
+          deadlineMs - performance.now(),
+          options.strategy ?? "spin-then-futex",
+        )
+      ) {
+        throw new WaitTimeoutError("send: no consumer made room", options.timeoutMs ?? Infinity);
+      }
+    }
+  }
+
+  /** Like {@link send}, leaving the event loop free. */
+  async sendAsync(frame: Frame, options: AwaitOptions = {}): Promise<boolean> {
+    const deadlineMs = performance.now() + (options.timeoutMs ?? Infinity);
+    for (;;) {
+      const sent = this.trySend(frame);
+      if (sent !== null) return sent;
+      if (
+        !(await this.#participant.doorbell.wait(this.#sender, deadlineMs - performance.now(), options.signal))
+      ) {
+        throw new WaitTimeoutError("send: no consumer made room", options.timeoutMs ?? Infinity);
+      }
+    }
+  }
+
+  /** Sends now: true, false (dropped), or null: policy `block` and no room; the frame stays yours. */
+  trySend(frame: Frame): boolean | null {
+    this.#assertOpen();
+    frame.assertSendable(this.#participant, this.#channel.pool);
+    const result = this.#sender.send(frame.block, frame);
+    if (result === SendResult.full) return null;
+    frame.markSent();
+    return result === SendResult.sent;
+  }
+
+  /** Resolves when at least `count` consumers are attached. @throws WaitTimeoutError */
+  async waitForConsumers(count: number, options: AwaitOptions = {}): Promise<void> {
+    const enough: Condition = { ready: () => this.#sender.consumerCount() >= count };
+    const timeoutMs = options.timeoutMs ?? Infinity;
+    if (!(await this.#participant.doorbell.wait(enough, timeoutMs, options.signal))) {
+      throw new WaitTimeoutError(`${count} consumers of channel ${this.#channel.name}`, timeoutMs);
+    }
+  }
+
+  #assertOpen(): void {
+    this.#channel.region.assertOpen();
+    if (!this.#open) throw new ArgumentError(`this producer of channel ${this.#channel.name} is closed`);
+  }
+
+  /** Ends the stream: consumers get what was sent, then the end. */
+  close(): void {
+    if (!this.#open) return;
+    this.#open = false;
+    this.#sender.end();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}

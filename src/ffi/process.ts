@@ -1,0 +1,37 @@
+/** Threads and processes: identity, death notice, asymmetric fences. */
+import { readlinkSync } from "node:fs";
+import { SystemError } from "./errors.ts";
+import { errno, libc, SYS } from "./libc.ts";
+
+/** Kernel id of the calling thread, in its own pid namespace. */
+export function gettid(): number {
+  return libc.gettid();
+}
+
+/** Inode of this process's pid namespace: pids compare only where it is equal. 0 when /proc does not tell. */
+export function pidNamespaceInode(): number {
+  try {
+    return Number(/\[(\d+)\]/.exec(readlinkSync("/proc/self/ns/pid"))?.[1] ?? 0);
+  } catch {
+    return 0;
+  }
+}
+
+const PIDFD_NONBLOCK = 0o4000;
+
+/** A non-blocking, close-on-exec descriptor of a process, readable when it ends. Throws `ESRCH` if there is none. */
+export function pidfdOpen(pid: number): number {
+  const fd = libc.syscall(SYS.pidfdOpen, pid, PIDFD_NONBLOCK, 0, 0, 0, 0) as number;
+  if (fd < 0) throw new SystemError("pidfd_open", errno(), { path: `process ${pid}` });
+  return fd;
+}
+
+/** Commands of membarrier(2). Never MEMBARRIER_CMD_GLOBAL: it takes 10 ms. */
+export const Membarrier = { query: 0, globalExpedited: 2, registerGlobalExpedited: 4 } as const;
+
+/** Runs one membarrier command; returns its result (the mask of supported commands for `query`). */
+export function membarrier(command: (typeof Membarrier)[keyof typeof Membarrier]): number {
+  const result = libc.syscall(SYS.membarrier, command, 0, 0, 0, 0, 0) as number;
+  if (result < 0) throw new SystemError("membarrier", errno());
+  return result;
+}

@@ -1,0 +1,19 @@
+/** physring: zero-copy shared-memory IPC for Bun. See README.md, docs/PROTOCOL.md and examples/. */
+export { Channel, type ChannelOptions } from "./channel/channel.ts";
+export { type ConsumerOptions, FrameConsumer } from "./channel/consumer.ts";
+export { Frame } from "./channel/frame.ts";
+export { MetadataInvalidError, MetadataTooLargeError } from "./channel/metadata.ts";
+export { type ChannelCounters, FrameProducer } from "./channel/producer.ts";
+export { waitAny } from "./channel/wait-any.ts";
+export { monotonicNs } from "./ffi/clock.ts";
+export { PhysringError, SystemError } from "./ffi/errors.ts";
+export type { DeviceAddress, PhysicalAddress, RegionOffset, VirtualAddress } from "./memory/brands.ts";
+export { regionOffset } from "./memory/brands.ts";
+export { RegionError } from "./memory/errors.ts";
+export { Region } from "./memory/region.ts";
+export * from "./ring/errors.ts";
+export type { DeliveryName, PolicyName } from "./ring/layout.ts";
+export { listParticipants, Participant, type ParticipantInfo } from "./ring/participant.ts";
+export { Pool, type PoolGeometry } from "./ring/pool.ts";
+export type { RecoveryEvent } from "./ring/recovery.ts";
+export { type AwaitOptions, type BlockOptions, Ring, RingConsumer, RingProducer } from "./ring/ring.ts";

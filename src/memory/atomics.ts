@@ -1,0 +1,76 @@
+/**
+ * The one module that touches shared words. Every protocol step goes through these functions, so that a test can swap
+ * this module for one that explores schedules, and so that the orderings have one place where they are justified.
+ *
+ * Words are elements of an `Int32Array` over a SharedArrayBuffer; `index` counts words. Values are signed 32-bit; compare
+ * free-running indices with `(a - b) >>> 0`.
+ */
+
+/**
+ * Acquire load. On x86-64 JavaScriptCore compiles a hot `Atomics.load` to a locked read-modify-write (measured, see
+ * docs/ARCHITECTURE.md): it takes the cache line away from its writer. Poll with {@link loadHint} and confirm with this.
+ */
+export function loadAcquire(words: Int32Array, index: number): number {
+  return Atomics.load(words, index);
+}
+
+/**
+ * Plain load. What it sees is a hint: it may be old, and a loop of nothing but plain loads may be hoisted by the engine,
+ * so call {@link pause} in between. Never decide anything on it that {@link loadAcquire} does not confirm.
+ */
+export function loadHint(words: Int32Array, index: number): number {
+  return words[index]!;
+}
+
+/** Release store that is also a full fence (an exchange on x86-64). */
+export function storeRelease(words: Int32Array, index: number, value: number): void {
+  Atomics.store(words, index, value);
+}
+
+/** Plain store to a word that no other party reads until a later {@link storeRelease} publishes it. */
+export function storePlain(words: Int32Array, index: number, value: number): void {
+  words[index] = value;
+}
+
+/** Compare and swap, sequentially consistent; true when `expected` was replaced. */
+export function compareAndSwap(words: Int32Array, index: number, expected: number, value: number): boolean {
+  return Atomics.compareExchange(words, index, expected, value) === expected;
+}
+
+/** Atomic AND, sequentially consistent; returns the value before. */
+export function fetchAnd(words: Int32Array, index: number, mask: number): number {
+  return Atomics.and(words, index, mask);
+}
+
+/** Atomic OR, sequentially consistent; returns the value before. */
+export function fetchOr(words: Int32Array, index: number, mask: number): number {
+  return Atomics.or(words, index, mask);
+}
+
+/** Atomic exchange, sequentially consistent; returns the value before. */
+export function exchange(words: Int32Array, index: number, value: number): number {
+  return Atomics.exchange(words, index, value);
+}
+
+const fenceWord = new Int32Array(new SharedArrayBuffer(4));
+
+/** Full fence: a sequentially consistent read-modify-write on a private word. */
+export function fence(): void {
+  Atomics.add(fenceWord, 0, 0);
+}
+
+/** Spin-loop hint; it also keeps the engine from hoisting the plain loads of the loop around it. */
+export function pause(): void {
+  Atomics.pause();
+}
+
+const plainLoadsAreOrdered = process.arch === "x64";
+
+/**
+ * A load that must not move before an earlier {@link fence}, {@link storeRelease} or read-modify-write of this thread (the
+ * waker's side of a doorbell). x86-64 never reorders a load before a locked instruction, so a plain load serves there and
+ * leaves the line shared; arm64 may, so it is a load-acquire there, which stays behind an earlier store-release.
+ */
+export function loadAfterFence(words: Int32Array, index: number): number {
+  return plainLoadsAreOrdered ? words[index]! : Atomics.load(words, index);
+}

@@ -1,0 +1,228 @@
+/** One opened /dev/udmabufN, of our driver or of u-dma-buf: its facts and its cache maintenance. */
+import { readFileSync } from "node:fs";
+import { SystemError } from "../ffi/errors.ts";
+import { bufferAddress, fileStatus, ioctl, openFile, withFile } from "../ffi/files.ts";
+import { asRegionError } from "./backing.ts";
+import { RegionError } from "./errors.ts";
+import type { SyncMode } from "./region-options.ts";
+import {
+  BufferInfo,
+  CompositeWord,
+  DeviceInfo,
+  Ioctl,
+  SyncCommand,
+  SyncDirection,
+  type SyncDirectionName,
+  SyncModeCode,
+  SyncRanges,
+  SyncSetting,
+} from "./udmabuf-abi.ts";
+
+/** What the driver says about its buffer. */
+export interface BufferFacts {
+  readonly sizeBytes: number;
+  /** What a DMA master must use; null when the driver's device is gone. */
+  readonly deviceBase: number | null;
+  /** What the CPU's memory controller sees; only our driver tells. */
+  readonly physicalBase: number | null;
+  /** Caches are coherent with the device: sync calls do nothing. */
+  readonly coherent: boolean;
+  /** First 8 bytes of the driver's id of this buffer as two words; zeroes when it has none. */
+  readonly instance: readonly [number, number];
+  readonly driver: "physring" | "u-dma-buf";
+}
+
+const SYSFS = "/sys/class/u-dma-buf";
+
+function u64(view: DataView, offset: number): number {
+  return view.getUint32(offset, true) + view.getUint32(offset + 4, true) * 2 ** 32;
+}
+
+function setU64(view: DataView, offset: number, value: number): void {
+  view.setUint32(offset, value % 2 ** 32, true);
+  view.setUint32(offset + 4, Math.floor(value / 2 ** 32), true);
+}
+
+/** Runs an ioctl that fills a structure; null where the driver does not know it. */
+function query(fd: number, request: number, sizeBytes: number, call: string): DataView | null {
+  const argument = new Uint8Array(new ArrayBuffer(sizeBytes));
+  try {
+    ioctl(fd, request, argument, call);
+  } catch (error) {
+    if (error instanceof SystemError && (error.errnoName === "ENOTTY" || error.errnoName === "EINVAL"))
+      return null;
+    throw error;
+  }
+  return new DataView(argument.buffer);
+}
+
+/** Facts from sysfs, for drivers before 4.7 that have no ioctls. `directory` is /sys/class/u-dma-buf/NAME. */
+export function factsFromSysfs(directory: string): BufferFacts {
+  const number = (attribute: string): number => {
+    const path = `${directory}/${attribute}`;
+    let text: string;
+    try {
+      text = readFileSync(path, "utf8").trim();
+    } catch (cause) {
+      const message = `${path} cannot be read and the device answers no ioctl: is it a u-dma-buf device?`;
+      throw new RegionError("REGION_UNSUPPORTED", message, { cause });
+    }
+    const value = Number(text);
+    if (text === "" || !Number.isSafeInteger(value) || value < 0) {
+      throw new RegionError("REGION_CORRUPT", `${path} holds ${JSON.stringify(text)}, which is no number`);
+    }
+    return value;
+  };
+  return {
+    sizeBytes: number("size"),
+    deviceBase: number("phys_addr"),
+    physicalBase: null,
+    coherent: number("dma_coherent") === 1,
+    instance: [0, 0],
+    driver: "u-dma-buf",
+  };
+}
+
+function factsFromOurDriver(view: DataView): BufferFacts {
+  const flags = view.getUint32(BufferInfo.flagsOffset, true);
+  return {
+    sizeBytes: u64(view, BufferInfo.bufferSizeOffset),
+    deviceBase: flags & BufferInfo.flagNoDevice ? null : u64(view, BufferInfo.dmaAddressOffset),
+    physicalBase: u64(view, BufferInfo.physicalAddressOffset),
+    coherent: (flags & BufferInfo.flagCoherent) !== 0,
+    instance: [
+      view.getInt32(BufferInfo.instanceOffset, true),
+      view.getInt32(BufferInfo.instanceOffset + 4, true),
+    ],
+    driver: "physring",
+  };
+}
+
+function readFacts(fd: number, device: string): BufferFacts {
+  const ours = query(fd, Ioctl.getBuffer, BufferInfo.sizeBytes, "GET_BUFFER");
+  if (ours !== null) return factsFromOurDriver(ours);
+  const size = query(fd, Ioctl.getSize, 8, "GET_SIZE");
+  const address = query(fd, Ioctl.getDmaAddress, 8, "GET_DMA_ADDR");
+  if (size === null || address === null) return factsFromSysfs(`${SYSFS}/${device}`);
+  // u-dma-buf 4.7 has no GET_DEV_INFO: sync rather too often than not at all.
+  const info = query(fd, Ioctl.getDeviceInfo, DeviceInfo.sizeBytes, "GET_DEV_INFO");
+  const coherent =
+    info !== null && (info.getUint32(DeviceInfo.flagsOffset, true) & DeviceInfo.flagCoherent) !== 0;
+  return {
+    sizeBytes: u64(size, 0),
+    deviceBase: u64(address, 0),
+    physicalBase: null,
+    coherent,
+    instance: [0, 0],
+    driver: "u-dma-buf",
+  };
+}
+
+/** The one range of a syncRanges call. Of the module, because the call knows it by address only. */
+const rangeBytes = new Uint8Array(new ArrayBuffer(SyncRanges.rangeBytes));
+const rangeView = new DataView(rangeBytes.buffer);
+const rangeAddress = bufferAddress(rangeBytes);
+
+export class DeviceBuffer {
+  readonly path: string;
+  readonly fd: number;
+  readonly facts: BufferFacts;
+
+  private constructor(path: string, fd: number, facts: BufferFacts) {
+    this.path = path;
+    this.fd = fd;
+    this.facts = facts;
+  }
+
+  /** Opens the device; the descriptor belongs to the caller. Throws RegionError (missing, permissions, no such driver). */
+  static open(
+    path: string,
+    device: string,
+    options: { readOnly: boolean; syncMode: SyncMode },
+  ): DeviceBuffer {
+    const sync = options.syncMode !== "cached";
+    const remedy = "is the module loaded (lsmod), and is there a udev rule for your group?";
+    const fd = asRegionError(path, remedy, () =>
+      openFile(path, { readOnly: options.readOnly, sync, remedy }),
+    );
+    return withFile(fd, () => {
+      if (fileStatus(fd).kind !== "character-device") {
+        throw new RegionError("REGION_UNSUPPORTED", `${path} is no character device`);
+      }
+      const facts = readFacts(fd, device);
+      const sane = Number.isSafeInteger(facts.sizeBytes) && facts.sizeBytes > 0;
+      if (!sane)
+        throw new RegionError("REGION_CORRUPT", `${path}: the driver reports a size of ${facts.sizeBytes}`);
+      if (sync) setSyncMode(fd, path, SyncModeCode[options.syncMode]);
+      return new DeviceBuffer(path, fd, facts);
+    });
+  }
+
+  /**
+   * Cache maintenance of `lengthBytes` bytes at `offset` of the buffer; one system call, none where caches are coherent.
+   * Throws SystemError.
+   */
+  sync(command: number, offset: number, lengthBytes: number, direction: SyncDirectionName): void {
+    if (this.facts.coherent || lengthBytes === 0) return;
+    const code = SyncDirection[direction];
+    if (this.facts.driver === "physring") this.#syncRanges(command, offset, lengthBytes, code);
+    else if (!this.#syncComposite(command, offset, lengthBytes, code))
+      this.#setSync(command, offset, lengthBytes, code);
+  }
+
+  #syncRanges(command: number, offset: number, lengthBytes: number, direction: number): void {
+    setU64(rangeView, SyncRanges.rangeOffsetOffset, offset);
+    setU64(rangeView, SyncRanges.rangeSizeOffset, lengthBytes);
+    const argument = new DataView(new ArrayBuffer(SyncRanges.sizeBytes));
+    setU64(argument, SyncRanges.rangesOffset, rangeAddress);
+    argument.setUint32(SyncRanges.countOffset, 1, true);
+    argument.setUint32(SyncRanges.commandOffset, command, true);
+    argument.setUint32(SyncRanges.directionOffset, direction, true);
+    ioctl(this.fd, Ioctl.syncRanges, new Uint8Array(argument.buffer), "SYNC_RANGES", this.path);
+  }
+
+  /** False where the word cannot say it: ranges past 4 GiB, and an end of the buffer that is no multiple of 16. */
+  #syncComposite(command: number, offset: number, lengthBytes: number, direction: number): boolean {
+    const unit = CompositeWord.unitBytes;
+    const size = Math.ceil(lengthBytes / unit) * unit;
+    if (
+      offset + size > this.facts.sizeBytes ||
+      offset >= CompositeWord.limitBytes ||
+      size >= CompositeWord.limitBytes
+    )
+      return false;
+    const word = new Uint32Array(new ArrayBuffer(8));
+    word[0] = size | (direction << CompositeWord.directionShift) | CompositeWord.command;
+    word[1] = offset;
+    const forCpu = command === SyncCommand.forCpu;
+    const request = forCpu ? Ioctl.setSyncForCpu : Ioctl.setSyncForDevice;
+    ioctl(this.fd, request, word, forCpu ? "SET_SYNC_FOR_CPU" : "SET_SYNC_FOR_DEVICE", this.path);
+    return true;
+  }
+
+  /** Sets the driver's own range, which all users of the device share, and syncs it: the last resort. */
+  #setSync(command: number, offset: number, lengthBytes: number, direction: number): void {
+    const view = new DataView(new ArrayBuffer(SyncSetting.sizeBytes));
+    setU64(view, SyncSetting.flagsOffset, command | (direction << SyncSetting.directionShift));
+    setU64(view, SyncSetting.rangeSizeOffset, lengthBytes);
+    setU64(view, SyncSetting.rangeOffsetOffset, offset);
+    ioctl(this.fd, Ioctl.setSync, new Uint8Array(view.buffer), "SET_SYNC", this.path);
+  }
+}
+
+/** The protection of later mappings through an O_SYNC descriptor; the driver keeps one setting for all users of the device. */
+function setSyncMode(fd: number, path: string, mode: number): void {
+  const setting = query(fd, Ioctl.getSync, SyncSetting.sizeBytes, "GET_SYNC");
+  if (setting === null)
+    throw new RegionError(
+      "REGION_UNSUPPORTED",
+      `${path}: this driver cannot set its sync mode by ioctl (u-dma-buf 4.8 can)`,
+    );
+  const current =
+    (setting.getUint32(SyncSetting.flagsOffset, true) >>> SyncSetting.modeShift) & SyncSetting.modeMask;
+  if (current === mode) return;
+  // Command 0 sets without syncing; size 0 leaves the size, the offset is given back as it was.
+  setU64(setting, SyncSetting.flagsOffset, mode << SyncSetting.modeShift);
+  setU64(setting, SyncSetting.rangeSizeOffset, 0);
+  ioctl(fd, Ioctl.setSync, new Uint8Array(setting.buffer), "SET_SYNC", path);
+}

@@ -1,0 +1,95 @@
+/** From a name to the files of a region: dispatch to the backends, and the first look at the superblock. */
+import { readAt, removeTree, unlinkFile } from "../ffi/files.ts";
+import { mapPlain } from "../ffi/mapping.ts";
+import { type Backing, closeBacking, isCreating, retryUntil } from "./backing.ts";
+import { RegionError } from "./errors.ts";
+import { HEADER_BYTES, WORD_BYTES } from "./layout.ts";
+import { createMemfdBacking, openMemfd } from "./memfd.ts";
+import { parseName, sidecarPath, type Target } from "./names.ts";
+import type { CheckedCreateOptions, CheckedOpenOptions } from "./region-options.ts";
+import { createShm, openShm, publishShm } from "./shm.ts";
+import { type RegionHeader, readSuperblock, SUPERBLOCK_WORDS } from "./superblock.ts";
+import { createOnDevice, eraseOnDevice, openOnDevice, publishOnDevice } from "./udmabuf.ts";
+
+export function createBacking(target: Target, options: CheckedCreateOptions): Backing {
+  if (target.backend === "udmabuf") return createOnDevice(target, options);
+  if (options.sizeBytes === null) throw new RegionError("SIZE_INVALID", `say the size of ${target.name}`);
+  const file = { ...options, sizeBytes: options.sizeBytes };
+  return target.backend === "shm" ? createShm(target, file) : createMemfdBacking(target, file);
+}
+
+/** The region is ready: let others find it. */
+export function publishBacking(target: Target, backing: Backing, options: CheckedCreateOptions): void {
+  if (target.backend === "shm") publishShm(target, backing, options.force);
+  else if (target.backend === "udmabuf") publishOnDevice(backing);
+}
+
+export function openBacking(target: Target, options: CheckedOpenOptions): Backing {
+  const backing = openByBackend(target, options);
+  const least = options.raw ? Math.max(1, options.sizeBytes ?? 1) : HEADER_BYTES;
+  if (backing.availableBytes >= least) return backing;
+  closeBacking(backing);
+  const found = Math.max(0, backing.availableBytes);
+  throw new RegionError(
+    "REGION_TOO_SMALL",
+    `${target.name} has ${found} bytes from offset ${options.offset}; ${least} are needed`,
+  );
+}
+
+function openByBackend(target: Target, options: CheckedOpenOptions): Backing {
+  switch (target.backend) {
+    case "shm":
+      return openShm(target, options);
+    case "memfd":
+      return openMemfd(target, options);
+    case "udmabuf":
+      return openOnDevice(target, options);
+  }
+}
+
+/**
+ * What the superblock says. A superblock that is being built is waited for as long as its creator is alive and `waitMs` is
+ * not over. Throws the errors of {@link readSuperblock}.
+ */
+export function peekHeader(name: string, backing: Backing, waitMs: number): RegionHeader {
+  const header = retryUntil(waitMs, () => {
+    try {
+      return readSuperblock(superblockCopy(backing), backing.availableBytes, name, false);
+    } catch (error) {
+      const unfinished = error instanceof RegionError && error.code === "REGION_HALF_MADE";
+      if (unfinished && isCreating(backing.controlFd)) return null;
+      throw error;
+    }
+  });
+  if (header === null)
+    throw new RegionError("REGION_BUSY", `${name} was still being created after ${waitMs} ms`);
+  return header;
+}
+
+function superblockCopy(backing: Backing): Int32Array {
+  const words = new Int32Array(SUPERBLOCK_WORDS);
+  if (backing.device === null) {
+    readAt(backing.fd, new Uint8Array(words.buffer), backing.fileOffset, backing.path);
+    return words;
+  }
+  // Mapped, not read: read() on a device is a copy through a kernel mapping that may be cached differently.
+  const mapping = mapPlain(backing.fd, backing.fileOffset, SUPERBLOCK_WORDS * WORD_BYTES, false);
+  words.set(new Int32Array(mapping.buffer));
+  mapping.release();
+  return words;
+}
+
+export function doorbellDirectoryOf(path: string): string {
+  return `${path}.d`;
+}
+
+/** Removes what a region leaves behind; true when there was something. Whoever has it open keeps a nameless one. */
+export function destroyFiles(name: string, baseOffset: number): boolean {
+  const target = parseName(name);
+  if (target.backend === "memfd")
+    throw new RegionError("REGION_UNSUPPORTED", `${name}: an anonymous file ends with its last user`);
+  const path = target.backend === "shm" ? target.path : sidecarPath(target.device, baseOffset);
+  const erased = target.backend === "udmabuf" && eraseOnDevice(target, baseOffset);
+  removeTree(doorbellDirectoryOf(path));
+  return unlinkFile(path) || erased;
+}

@@ -1,0 +1,267 @@
+/**
+ * Doorbells: how a participant sleeps and how others wake it (PROTOCOL.md §3 "Doorbell"). One for each participant, however
+ * many rings it waits on. A wake-up costs a system call only when somebody sleeps.
+ */
+import { mkdirSync, rmSync } from "node:fs";
+import { closeFile } from "../ffi/files.ts";
+import { futexWait, futexWake } from "../ffi/futex.ts";
+import { bindUnix, datagramSocket, sendByteTo, unixAddress } from "../ffi/sockets.ts";
+import { exchange, fence, loadAfterFence, pause, storeRelease } from "../memory/atomics.ts";
+import type { ControlArea } from "../memory/control.ts";
+import { Control, ParticipantRecord, WORD_BYTES } from "../memory/layout.ts";
+
+/** Something that may become true by another participant's doing. `ready` must not block and must not allocate. */
+export interface Condition {
+  ready(): boolean;
+}
+
+/** How a blocking wait passes the time: never sleep, or spin for a while and then sleep in the kernel. */
+export type WaitStrategy = "spin" | "spin-then-futex";
+
+const AWAKE = 0;
+const ASLEEP_FUTEX = 1;
+const ASLEEP_EVENT_LOOP = 2;
+
+/** Longest sleep before a waiter looks whether a peer has died; the decision itself is the kernel lock's. */
+const SLICE_MS = 50;
+const SPIN_MS = 0.02;
+const SPINS_PER_CLOCK_READ = 32;
+
+export function doorbellIndex(participant: number): number {
+  return (
+    (Control.recordsOffset + participant * ParticipantRecord.sizeBytes) / WORD_BYTES +
+    ParticipantRecord.doorbellWord
+  );
+}
+
+function stateIndex(participant: number): number {
+  return (
+    (Control.recordsOffset + participant * ParticipantRecord.sizeBytes) / WORD_BYTES +
+    ParticipantRecord.stateWord
+  );
+}
+
+function socketPath(directory: string, participant: number, generation: number): string {
+  return `${directory}/${participant}.${generation}`;
+}
+
+/** The waking side. One for each region handle; holds the socket that datagrams leave from. */
+export class DoorbellRinger implements Disposable {
+  readonly #control: ControlArea;
+  #socketFd = -1;
+  readonly #addresses: { generation: number; address: Uint8Array }[] = [];
+
+  constructor(control: ControlArea) {
+    this.#control = control;
+  }
+
+  /**
+   * Wakes `participant` if it sleeps. The caller has published and fenced before (SYNC doorbell: publish, fence, read
+   * against arm, fence, look).
+   */
+  ring(participant: number): void {
+    // The index may come from an owner word in shared memory: out of range is nobody.
+    if (participant < 0 || participant >= ParticipantRecord.capacity) return;
+    const words = this.#control.words;
+    const index = doorbellIndex(participant);
+    if (loadAfterFence(words, index) !== AWAKE) this.#wake(participant, exchange(words, index, AWAKE));
+  }
+
+  #wake(participant: number, mode: number): void {
+    if (mode === ASLEEP_FUTEX) {
+      futexWake(this.#control.address + doorbellIndex(participant) * WORD_BYTES, 1);
+    } else if (mode === ASLEEP_EVENT_LOOP) {
+      if (this.#socketFd < 0) this.#socketFd = datagramSocket();
+      sendByteTo(this.#socketFd, this.#addressOf(participant));
+    }
+  }
+
+  #addressOf(participant: number): Uint8Array {
+    const state = loadAfterFence(this.#control.words, stateIndex(participant));
+    const generation = state >>> ParticipantRecord.generationShift;
+    const cached = this.#addresses[participant];
+    if (cached?.generation === generation) return cached.address;
+    const address = unixAddress(socketPath(this.#control.doorbellDirectory, participant, generation));
+    this.#addresses[participant] = { generation, address };
+    return address;
+  }
+
+  /** Wakes everybody, whatever the doorbells say: a waker may have died between disarming one and waking (§8 step 7). */
+  wakeAll(): void {
+    for (let participant = 0; participant < ParticipantRecord.capacity; participant++) {
+      const phase =
+        loadAfterFence(this.#control.words, stateIndex(participant)) & ParticipantRecord.phaseMask;
+      if (phase !== ParticipantRecord.phaseLive) continue;
+      exchange(this.#control.words, doorbellIndex(participant), AWAKE);
+      this.#wake(participant, ASLEEP_FUTEX);
+      this.#wake(participant, ASLEEP_EVENT_LOOP);
+    }
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#socketFd >= 0) closeFile(this.#socketFd);
+    this.#socketFd = -1;
+  }
+}
+
+interface PendingWait {
+  readonly condition: Condition;
+  readonly resolve: (ready: boolean) => void;
+}
+
+/** The sleeping side: the doorbell of one participant. */
+export class Doorbell implements Disposable {
+  readonly #control: ControlArea;
+  readonly #index: number;
+  readonly #path: string;
+  readonly #onSlice: () => void;
+  readonly #pending = new Set<PendingWait>();
+  #listener: Promise<Bun.Socket> | null = null;
+  #sliceTimer: ReturnType<typeof setInterval> | null = null;
+  #closed = false;
+
+  /** @param onSlice called now and then during a wait: looks for dead peers */
+  constructor(control: ControlArea, participant: number, generation: number, onSlice: () => void) {
+    this.#control = control;
+    this.#index = doorbellIndex(participant);
+    this.#path = socketPath(control.doorbellDirectory, participant, generation);
+    this.#onSlice = onSlice;
+  }
+
+  /**
+   * Blocks the thread until `condition.ready()` or the time limit; true when ready. The event loop stands still.
+   * @param timeoutMs milliseconds, may be Infinity
+   */
+  block(condition: Condition, timeoutMs: number, strategy: WaitStrategy): boolean {
+    if (condition.ready()) return true;
+    const startMs = performance.now();
+    const deadlineMs = startMs + timeoutMs;
+    const spinUntilMs = strategy === "spin" ? Number.POSITIVE_INFINITY : startMs + SPIN_MS;
+    if (this.#spin(condition, deadlineMs, spinUntilMs)) return true;
+    while (performance.now() < deadlineMs && !this.#closed) {
+      if (this.#sleep(condition, Math.min(SLICE_MS, deadlineMs - performance.now()))) return true;
+      this.#onSlice();
+    }
+    return condition.ready();
+  }
+
+  /** Spins until ready (true), `deadlineMs` or `spinUntilMs` (false). */
+  #spin(condition: Condition, deadlineMs: number, spinUntilMs: number): boolean {
+    let nextSliceMs = performance.now() + SLICE_MS;
+    for (;;) {
+      for (let i = 0; i < SPINS_PER_CLOCK_READ; i++) {
+        if (condition.ready()) return true;
+        pause();
+      }
+      const nowMs = performance.now();
+      if (nowMs >= deadlineMs || nowMs >= spinUntilMs || this.#closed) return false;
+      if (nowMs >= nextSliceMs) {
+        nextSliceMs = nowMs + SLICE_MS;
+        this.#onSlice();
+      }
+    }
+  }
+
+  /** One futex sleep. SYNC doorbell: arm, fence, look; the waker publishes, fences, reads. */
+  #sleep(condition: Condition, sleepMs: number): boolean {
+    const words = this.#control.words;
+    storeRelease(words, this.#index, ASLEEP_FUTEX);
+    fence();
+    if (!condition.ready()) {
+      futexWait(this.#control.address + this.#index * WORD_BYTES, ASLEEP_FUTEX, Math.max(0, sleepMs) * 1e6);
+    }
+    storeRelease(words, this.#index, AWAKE);
+    // A waiter in the event loop shares the doorbell: it looks again, and arms anew, once this thread is back there.
+    if (this.#pending.size > 0) queueMicrotask(() => this.#look());
+    return condition.ready();
+  }
+
+  /** Resolves to true when `condition.ready()`, to false at the time limit; the event loop stays free. Rejects with the signal's reason. */
+  async wait(condition: Condition, timeoutMs: number, signal?: AbortSignal): Promise<boolean> {
+    signal?.throwIfAborted();
+    if (condition.ready()) return true;
+    this.#listener ??= this.#listen();
+    await this.#listener;
+    signal?.throwIfAborted();
+    if (this.#closed) return condition.ready();
+    return new Promise<boolean>((resolve, reject) => {
+      const finish = (): void => {
+        clearTimeout(timer);
+        signal?.removeEventListener("abort", onAbort);
+        this.#pending.delete(wait);
+        if (this.#pending.size === 0) this.#disarm();
+      };
+      const onAbort = (): void => {
+        finish();
+        reject(signal?.reason);
+      };
+      const wait: PendingWait = {
+        condition,
+        resolve: (ready) => {
+          finish();
+          resolve(ready);
+        },
+      };
+      const timer = Number.isFinite(timeoutMs)
+        ? setTimeout(() => wait.resolve(condition.ready()), timeoutMs)
+        : undefined;
+      signal?.addEventListener("abort", onAbort);
+      this.#pending.add(wait);
+      this.#sliceTimer ??= setInterval(() => {
+        this.#onSlice();
+        this.#look();
+      }, SLICE_MS);
+      this.#look();
+    });
+  }
+
+  /** Arms the doorbell for the event loop and resolves whoever is ready. SYNC doorbell: arm, fence, look. */
+  #look(): void {
+    if (this.#pending.size === 0) return;
+    storeRelease(this.#control.words, this.#index, ASLEEP_EVENT_LOOP);
+    fence();
+    for (const wait of this.#pending) {
+      if (this.#closed || wait.condition.ready()) wait.resolve(!this.#closed);
+    }
+  }
+
+  #disarm(): void {
+    storeRelease(this.#control.words, this.#index, AWAKE);
+    if (this.#sliceTimer !== null) clearInterval(this.#sliceTimer);
+    this.#sliceTimer = null;
+  }
+
+  async #listen(): Promise<Bun.Socket> {
+    mkdirSync(this.#control.doorbellDirectory, { recursive: true, mode: 0o700 });
+    rmSync(this.#path, { force: true });
+    const fd = datagramSocket();
+    bindUnix(fd, this.#path);
+    const options = {
+      fd,
+      socket: {
+        data: () => this.#look(),
+        error: () => this.#reopen(),
+        // A datagram of length zero reads as end of file and closes the socket for good: open a new one.
+        close: () => this.#reopen(),
+      },
+    };
+    // `fd` is accepted for any stream or datagram descriptor; bun-types 1.4.5 lists it for TCP only.
+    const socket = await Bun.connect(options as unknown as Bun.UnixSocketOptions);
+    socket.unref();
+    return socket;
+  }
+
+  #reopen(): void {
+    if (this.#closed) return;
+    this.#listener = this.#listen();
+    void this.#listener.then(() => this.#look());
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    for (const wait of [...this.#pending]) wait.resolve(false);
+    void this.#listener?.then((socket) => socket.terminate());
+    rmSync(this.#path, { force: true });
+  }
+}

@@ -1,0 +1,75 @@
+/**
+ * Drop-oldest lanes (PROTOCOL.md §7.4). Here, and only here, producer and consumer both move the head: its word is
+ * `index * 2 + claim`, changed by CAS, and indices are compared modulo 2^31. Other lanes pay nothing for it.
+ */
+import { compareAndSwap, loadAcquire, storeRelease } from "../memory/atomics.ts";
+import type { ChannelGeometry } from "./channel-geometry.ts";
+import { LaneSlotLayout, RingLayout } from "./layout.ts";
+import { ownerParticipant } from "./owner.ts";
+
+const CLAIM = 1;
+const INDEX_MASK = 0x7fff_ffff;
+
+export function headIndex(head: number): number {
+  return head >>> 1;
+}
+
+export function isClaimed(head: number): boolean {
+  return (head & CLAIM) !== 0;
+}
+
+export function headWord(index: number): number {
+  return (index << 1) | 0;
+}
+
+/** Frames between a drop-oldest head word and a tail. */
+export function usedSlots(tail: number, head: number): number {
+  return ((tail & INDEX_MASK) - headIndex(head)) & INDEX_MASK;
+}
+
+/** Outcome of {@link claimOldest} other than the block that was taken back (≥ 0). */
+export const Claim = {
+  /** The consumer was faster, or there is nothing to take. */
+  none: -1,
+  /** A descriptor that is nobody's was skipped; the lane has room. */
+  stale: -2,
+} as const;
+
+/**
+ * The producer takes the oldest frame back from a lane whose consumer (`owner`, read inside the section) has not taken it.
+ * The caller is inside its section. Returns the block, which it holds now, or a {@link Claim} code.
+ */
+export function claimOldest(channel: ChannelGeometry, lane: Int32Array, owner: number, bit: number): number {
+  const head = loadAcquire(lane, RingLayout.headWord);
+  if (isClaimed(head) || usedSlots(loadAcquire(lane, RingLayout.tailWord), head) === 0) return Claim.none;
+  const next = headWord(headIndex(head) + 1);
+  if (lane[channel.slotIndex(headIndex(head)) + LaneSlotLayout.receiverWord] !== owner) {
+    return compareAndSwap(lane, RingLayout.headWord, head, next) ? Claim.stale : Claim.none;
+  }
+  if (!compareAndSwap(lane, RingLayout.headWord, head, head | CLAIM)) return Claim.none;
+  const block = takeBackSlot(channel, lane, head, bit);
+  // Nobody else changes a claimed head.
+  storeRelease(lane, RingLayout.headWord, next);
+  return block;
+}
+
+function takeBackSlot(channel: ChannelGeometry, lane: Int32Array, head: number, bit: number): number {
+  const slot = channel.slotIndex(headIndex(head));
+  const block = lane[slot + LaneSlotLayout.blockWord]! >>> 0;
+  const generation = lane[slot + LaneSlotLayout.generationWord]!;
+  const receiver = ownerParticipant(lane[slot + LaneSlotLayout.receiverWord]!);
+  if (block >= channel.pool.geometry.blockCount || receiver < 0) return Claim.stale;
+  return channel.pool.takeBack(block, 1 << receiver, bit, generation) ? block : Claim.stale;
+}
+
+/** Recovery: finishes the claim of a dead producer with `bit`. Its hold on the block, if it got it, is swept later. */
+export function completeClaim(channel: ChannelGeometry, lane: Int32Array, bit: number): void {
+  const head = loadAcquire(lane, RingLayout.headWord);
+  if (!isClaimed(head)) return;
+  const slot = channel.slotIndex(headIndex(head));
+  const block = lane[slot + LaneSlotLayout.blockWord]! >>> 0;
+  const inRange = block < channel.pool.geometry.blockCount;
+  // Already taken back before the death, or by a cleaner that died: its bit says so.
+  if (inRange && (channel.pool.holders(block) & bit) === 0) takeBackSlot(channel, lane, head, bit);
+  storeRelease(lane, RingLayout.headWord, headWord(headIndex(head) + 1));
+}

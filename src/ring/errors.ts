@@ -1,0 +1,89 @@
+import { PhysringError } from "../ffi/errors.ts";
+
+/** A number found in shared memory contradicts the protocol. Nothing was accessed on its strength. */
+export class CorruptError extends PhysringError {
+  constructor(what: string) {
+    super(
+      "CORRUPT",
+      `${what}: the shared memory does not hold what the protocol allows; recreate the region with force`,
+    );
+  }
+}
+
+/** An endpoint (producer or consumer of a ring, producer or lanes of a channel) is taken by a live participant. */
+export class InUseError extends PhysringError {
+  constructor(what: string, remedy: string) {
+    super("IN_USE", `${what} is in use by a live participant; ${remedy}`);
+  }
+}
+
+/** All participant slots of the region belong to live threads. */
+export class ParticipantLimitError extends PhysringError {
+  constructor(region: string, capacity: number) {
+    super(
+      "PARTICIPANT_LIMIT",
+      `region ${region} has ${capacity} live participants, its limit; close one, or use a second region`,
+    );
+  }
+}
+
+/** Policy `fail`: no room in a lane or no free block; nothing was sent. */
+export class BackpressureError extends PhysringError {
+  constructor(what: string) {
+    super(
+      "BACKPRESSURE",
+      `${what}; the policy of this channel is "fail": release frames, or choose another policy`,
+    );
+  }
+}
+
+/** A wait ran into its limit. Nothing was changed. */
+export class WaitTimeoutError extends PhysringError {
+  constructor(what: string, timeoutMs: number) {
+    super("TIMEOUT", `${what}: nothing happened within ${timeoutMs} ms`);
+  }
+}
+
+/** The producer of a channel died without ending its stream; everything it had published was delivered before. */
+export class PeerDiedError extends PhysringError {
+  constructor(what: string) {
+    super(
+      "PEER_DIED",
+      `${what}: its producer died; receive with { reconnect: true } to wait for a successor`,
+    );
+  }
+}
+
+/** A frame was used after it was sent or released. */
+export class FrameReleasedError extends PhysringError {
+  constructor(state: string) {
+    super("FRAME_RELEASED", `this frame was ${state}; its bytes belong to somebody else now`);
+  }
+}
+
+/** A frame that other consumers hold as well can be read and released, not changed or forwarded. */
+export class FrameSharedError extends PhysringError {
+  constructor(block: number) {
+    super(
+      "FRAME_SHARED",
+      `block ${block} is held by others too; only its exclusive holder may forward it: copy it into a new loan`,
+    );
+  }
+}
+
+/** An argument outside its documented range. */
+export class ArgumentError extends PhysringError {
+  constructor(message: string) {
+    super("ARGUMENT", message);
+  }
+}
+
+/** Producer and consumer of one channel must be two participants, and a region handle is one. */
+export class SameHandleError extends PhysringError {
+  constructor(channel: string) {
+    super(
+      "SAME_HANDLE",
+      `channel ${channel}: this region handle is its other end; open the region a second time for this one`,
+    );
+  }
+}

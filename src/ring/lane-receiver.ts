@@ -1,0 +1,293 @@
+/**
+ * The receiving side of a channel (PROTOCOL.md §7.2): one lane. Whatever is found in a slot is copied once, checked, and
+ * then used from the copy. Nothing here allocates per frame.
+ */
+import {
+  compareAndSwap,
+  loadAcquire,
+  loadAfterFence,
+  loadHint,
+  pause,
+  storePlain,
+  storeRelease,
+} from "../memory/atomics.ts";
+import type { ChannelGeometry } from "./channel-geometry.ts";
+import { headIndex, headWord, isClaimed, usedSlots } from "./drop-oldest.ts";
+import { CorruptError, InUseError, SameHandleError } from "./errors.ts";
+import { ChannelLayout, LaneSlotLayout, OwnerWord, RingLayout } from "./layout.ts";
+import { attachOwner, detachOwner, markBusy, ownerParticipant } from "./owner.ts";
+import type { Participant } from "./participant.ts";
+
+/** How a stream ended, as its consumer sees it. */
+export type StreamEnd = "open" | "ended" | "died";
+
+/** A claim takes its producer a few instructions; a joiner waits for it so many spins (some 50 ms). */
+const CLAIM_SPINS = 1 << 20;
+/** Likewise a leaver for a send that is under way. */
+const LEAVE_SPINS = 1 << 20;
+
+/** Consumer of one lane. Also the {@link Condition} "a frame is there, or the stream is over". */
+export class LaneReceiver {
+  readonly channel: ChannelGeometry;
+  readonly participant: Participant;
+  readonly lane: number;
+  readonly #words: Int32Array;
+  /** This lane's consumer-owner word while we are attached; a descriptor for us carries it. */
+  readonly #owner: number;
+  /** Private copy of the slot taken last. */
+  readonly #slot = new Int32Array(LaneSlotLayout.sizeWords);
+  #head: number;
+  #attached = true;
+
+  /** Takes a free lane; frames sent from now on arrive.
+   * @throws InUseError when every lane has a live consumer */
+  constructor(channel: ChannelGeometry, participant: Participant) {
+    this.channel = channel;
+    this.participant = participant;
+    if (ownerParticipant(loadAcquire(channel.words, ChannelLayout.producerOwnerWord)) === participant.index) {
+      throw new SameHandleError(channel.name);
+    }
+    for (const lane of channel.lanes) {
+      if (ownerParticipant(loadAcquire(lane, RingLayout.consumerOwnerWord)) === participant.index)
+        throw new SameHandleError(channel.name);
+    }
+    this.lane = attachLane(channel, participant);
+    this.#words = channel.lanes[this.lane]!;
+    this.#owner = loadAcquire(this.#words, RingLayout.consumerOwnerWord) & ~OwnerWord.busyBit;
+    this.#head = this.#startAtTail();
+    // SYNC lane-joined: the head is right before a sender can see us.
+    storeRelease(this.#words, RingLayout.consumerOwnerWord, this.#owner);
+    this.#ringProducer();
+  }
+
+  /** PROTOCOL.md §7.2 "Join": what was sent to an earlier consumer of this lane is not ours. */
+  #startAtTail(): number {
+    const words = this.#words;
+    if (!this.channel.dropOldest) {
+      const tail = loadAcquire(words, RingLayout.tailWord);
+      storeRelease(words, RingLayout.headWord, tail);
+      return tail;
+    }
+    for (let spins = 0; spins < CLAIM_SPINS; spins++) {
+      const head = loadAcquire(words, RingLayout.headWord);
+      const tail = loadAcquire(words, RingLayout.tailWord);
+      if (!isClaimed(head) && compareAndSwap(words, RingLayout.headWord, head, headWord(tail))) return tail;
+      pause();
+    }
+    detachOwner(words, RingLayout.consumerOwnerWord, this.participant.index);
+    throw new InUseError(
+      `lane ${this.lane} of channel ${this.channel.name}`,
+      "its producer stopped in the middle of a drop; try again",
+    );
+  }
+
+  #ringProducer(): void {
+    const owner = loadAfterFence(this.channel.words, ChannelLayout.producerOwnerWord);
+    this.participant.ringer.ring(ownerParticipant(owner));
+  }
+
+  /** Whether a frame is there or the stream is over. A plain load first: polling leaves the producer's line alone. */
+  ready(): boolean {
+    if (!this.#emptyHint()) return true;
+    return loadHint(this.channel.words, ChannelLayout.endedWord) !== ChannelLayout.endedOpen;
+  }
+
+  #emptyHint(): boolean {
+    const tail = loadHint(this.#words, RingLayout.tailWord);
+    if (!this.channel.dropOldest) return tail === this.#head;
+    const head = loadHint(this.#words, RingLayout.headWord);
+    return isClaimed(head) || usedSlots(tail, head) === 0;
+  }
+
+  /**
+   * Takes the next frame addressed to this participant and held by it; false when there is none now. Refused descriptors are
+   * counted and skipped. The fields of the frame are read through the getters below until the next call.
+   * @throws CorruptError when the producer's index is impossible
+   */
+  take(): boolean {
+    // A lane holds at most laneCapacity frames, so this many refusals in one call mean that somebody scribbles.
+    for (let tries = 0; tries <= this.channel.laneCapacity; tries++) {
+      if (!(this.channel.dropOldest ? this.#takeByClaim() : this.#takeNext())) return false;
+      this.#ringProducer();
+      if (this.#acceptable()) return true;
+      this.#reject();
+    }
+    return false;
+  }
+
+  #takeNext(): boolean {
+    const words = this.#words;
+    if (this.#emptyHint()) return false;
+    // SYNC publish: acquire pairs with the sender's release store of tail.
+    const used = (loadAcquire(words, RingLayout.tailWord) - this.#head) >>> 0;
+    if (used > this.channel.laneCapacity)
+      throw new CorruptError(`channel ${this.channel.name}: tail of lane ${this.lane}`);
+    if (used === 0) return false;
+    this.#copySlot(this.#head);
+    this.#head = (this.#head + 1) | 0;
+    // SYNC free-slot: release pairs with the sender's acquire load of head. Single writer: this consumer.
+    storeRelease(words, RingLayout.headWord, this.#head);
+    return true;
+  }
+
+  #takeByClaim(): boolean {
+    const words = this.#words;
+    // Each failed CAS means that the producer dropped a frame; more failures than slots and we come back later.
+    for (let tries = 0; tries <= this.channel.laneCapacity; tries++) {
+      const head = loadAcquire(words, RingLayout.headWord);
+      const used = usedSlots(loadAcquire(words, RingLayout.tailWord), head);
+      if (isClaimed(head) || used === 0) return false;
+      if (used > this.channel.laneCapacity) {
+        // Head and tail are two words: the producer may have dropped and published between the loads. Look again.
+        pause();
+        continue;
+      }
+      this.#copySlot(headIndex(head));
+      if (compareAndSwap(words, RingLayout.headWord, head, headWord(headIndex(head) + 1))) return true;
+    }
+    return false;
+  }
+
+  #copySlot(index: number): void {
+    const from = this.channel.slotIndex(index);
+    for (let word = 0; word < LaneSlotLayout.sizeWords; word++) this.#slot[word] = this.#words[from + word]!;
+  }
+
+  /** §7.2 step 2, on the private copy: the numbers make sense, and the block is ours in this generation. */
+  #acceptable(): boolean {
+    const { pool } = this.channel;
+    const block = this.block;
+    if (this.#slot[LaneSlotLayout.receiverWord] !== this.#owner) return false;
+    if (block >= pool.geometry.blockCount) return false;
+    if (!pool.isHeld(block, this.participant.bit, this.generation)) return false;
+    const start = this.offset - pool.blockOffset(block);
+    if (
+      start >= 0 &&
+      start + this.lengthBytes <= pool.geometry.blockBytes &&
+      this.metaLength <= pool.geometry.metaBytes
+    )
+      return true;
+    // The hold is real but the numbers are not: let go, or the block would stay with us.
+    pool.clear(block, this.participant.bit, this.participant.ringer);
+    return false;
+  }
+
+  #reject(): void {
+    const words = this.#words;
+    storePlain(words, RingLayout.rejectedWord, (words[RingLayout.rejectedWord]! + 1) | 0);
+  }
+
+  /** Descriptors refused on this lane since it was created. */
+  get rejected(): number {
+    return this.#words[RingLayout.rejectedWord]! >>> 0;
+  }
+
+  get offset(): number {
+    return (
+      (this.#slot[LaneSlotLayout.offsetLowWord]! >>> 0) +
+      (this.#slot[LaneSlotLayout.offsetHighWord]! >>> 0) * 2 ** 32
+    );
+  }
+
+  get lengthBytes(): number {
+    return this.#slot[LaneSlotLayout.lengthWord]! >>> 0;
+  }
+
+  get tag(): number {
+    return this.#slot[LaneSlotLayout.tagWord]! >>> 0;
+  }
+
+  get block(): number {
+    return this.#slot[LaneSlotLayout.blockWord]! >>> 0;
+  }
+
+  get generation(): number {
+    return this.#slot[LaneSlotLayout.generationWord]!;
+  }
+
+  get sequence(): number {
+    return (
+      (this.#slot[LaneSlotLayout.sequenceLowWord]! >>> 0) +
+      (this.#slot[LaneSlotLayout.sequenceHighWord]! & 0x1f_ffff) * 2 ** 32
+    );
+  }
+
+  get timestampNs(): number {
+    return (
+      (this.#slot[LaneSlotLayout.timestampLowWord]! >>> 0) +
+      (this.#slot[LaneSlotLayout.timestampHighWord]! & 0x1f_ffff) * 2 ** 32
+    );
+  }
+
+  get metaLength(): number {
+    return this.#slot[LaneSlotLayout.metaLengthWord]! >>> 0;
+  }
+
+  /** `ended` and `died` only when nothing is left to take. */
+  streamEnd(): StreamEnd {
+    const ended = loadAcquire(this.channel.words, ChannelLayout.endedWord);
+    if (ended === ChannelLayout.endedOpen) return "open";
+    // The producer's last publication came before `ended`: look once more after reading it.
+    const head = loadAcquire(this.#words, RingLayout.headWord);
+    const tail = loadAcquire(this.#words, RingLayout.tailWord);
+    const used = this.channel.dropOldest ? usedSlots(tail, head) : (tail - this.#head) | 0;
+    if (used !== 0) return "open";
+    return ended === ChannelLayout.endedByProducer ? "ended" : "died";
+  }
+
+  /** PROTOCOL.md §7.2 "Leave". Frames taken before stay held until they are released. */
+  leave(): void {
+    if (!this.#attached) return;
+    this.#attached = false;
+    const words = this.#words;
+    // SYNC lane-dead: pairs with the sender's second look at the owner.
+    if (!markBusy(words, RingLayout.consumerOwnerWord, this.#owner)) return;
+    // A sender past its second look will publish, any other undoes. One that is stopped there keeps the lane busy until this participant goes.
+    for (let spins = 0; !this.#drained(); spins++) {
+      if (spins === LEAVE_SPINS) return;
+      if (spins % (LEAVE_SPINS / 4) === LEAVE_SPINS / 4 - 1) this.participant.recoverDead();
+      pause();
+    }
+    detachOwner(words, RingLayout.consumerOwnerWord, this.participant.index);
+    this.#ringProducer();
+  }
+
+  /** Lets go of what was published to us; true when nothing more can come. */
+  #drained(): boolean {
+    for (let taken = 0; taken <= this.channel.laneCapacity; taken++) {
+      if (!(this.channel.dropOldest ? this.#takeByClaim() : this.#takeNext())) break;
+      this.#letGo();
+    }
+    const words = this.#words;
+    const tail = loadAcquire(words, RingLayout.tailWord);
+    const head = loadAcquire(words, RingLayout.headWord);
+    const empty = this.channel.dropOldest
+      ? !isClaimed(head) && usedSlots(tail, head) === 0
+      : tail === this.#head;
+    return empty && loadAcquire(words, RingLayout.preparedWord) === tail;
+  }
+
+  #letGo(): void {
+    const { pool } = this.channel;
+    const block = this.block;
+    if (this.#slot[LaneSlotLayout.receiverWord] !== this.#owner) return;
+    if (block < pool.geometry.blockCount && pool.isHeld(block, this.participant.bit, this.generation)) {
+      pool.clear(block, this.participant.bit, this.participant.ringer);
+    }
+  }
+}
+
+function attachLane(channel: ChannelGeometry, participant: Participant): number {
+  for (let pass = 0; pass < 2; pass++) {
+    for (let lane = 0; lane < channel.lanes.length; lane++) {
+      const words = channel.lanes[lane]!;
+      if (attachOwner(words, RingLayout.consumerOwnerWord, participant.index, OwnerWord.busyBit) !== 0)
+        return lane;
+    }
+    participant.recoverDead();
+  }
+  throw new InUseError(
+    `every lane of channel ${channel.name} (${channel.lanes.length})`,
+    "close a consumer, or create the channel with more maxConsumers",
+  );
+}

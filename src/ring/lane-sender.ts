@@ -1,0 +1,367 @@
+/**
+ * The sending side of a channel (PROTOCOL.md §7.1, §7.3, §7.4): hands blocks over to the consumers of its lanes.
+ * Nothing here allocates per frame.
+ */
+import { monotonicNs } from "../ffi/clock.ts";
+import { loadAcquire, loadAfterFence, storePlain, storeRelease } from "../memory/atomics.ts";
+import type { ChannelGeometry } from "./channel-geometry.ts";
+import { Claim, claimOldest, usedSlots } from "./drop-oldest.ts";
+import { BackpressureError, CorruptError, FrameSharedError, InUseError, SameHandleError } from "./errors.ts";
+import { ChannelLayout, LaneSlotLayout, RingLayout } from "./layout.ts";
+import { attachOwner, detachOwner, ownerParticipant, receiverOf } from "./owner.ts";
+import type { Participant } from "./participant.ts";
+
+/** What a frame says of itself besides its block. */
+export interface SendFields {
+  /** Offset of the payload in the region; inside the block. */
+  offset: number;
+  lengthBytes: number;
+  tag: number;
+  metaLength: number;
+}
+
+/** Outcome of a send that did not throw. */
+export const SendResult = {
+  /** Published to at least one lane. */
+  sent: 0,
+  /** Dropped by policy, or nobody is attached: the block was released. */
+  dropped: 1,
+  /** No room under policy `block`: nothing happened, wait and try again. */
+  full: 2,
+} as const;
+export type SendResultCode = (typeof SendResult)[keyof typeof SendResult];
+
+const NO_LANE = -1;
+const NOBODY = 0;
+
+/** Producer of a channel. One per channel at a time. Also the {@link Condition} "what the last send lacked is there". */
+export class LaneSender {
+  readonly channel: ChannelGeometry;
+  readonly participant: Participant;
+  readonly #tails: Int32Array;
+  readonly #owners: Int32Array;
+  readonly #chosen: Int32Array;
+  #chosenCount = 0;
+  /** Lane that the last send found full; −1: any lane will do. */
+  #fullLane = NO_LANE;
+  #nextLane = 0;
+  #sequence: number;
+  #attached = true;
+
+  /** @throws InUseError when the channel has a live producer */
+  constructor(channel: ChannelGeometry, participant: Participant) {
+    this.channel = channel;
+    this.participant = participant;
+    const index = ChannelLayout.producerOwnerWord;
+    for (const lane of channel.lanes) {
+      if (ownerParticipant(loadAcquire(lane, RingLayout.consumerOwnerWord)) === participant.index)
+        throw new SameHandleError(channel.name);
+    }
+    if (attachOwner(channel.words, index, participant.index) === 0) {
+      participant.recoverDead();
+      if (attachOwner(channel.words, index, participant.index) === 0) {
+        throw new InUseError(
+          `the producer end of channel ${channel.name}`,
+          "a channel has one producer: create a channel each",
+        );
+      }
+    }
+    const laneCount = channel.lanes.length;
+    this.#tails = new Int32Array(laneCount);
+    this.#owners = new Int32Array(laneCount);
+    this.#chosen = new Int32Array(laneCount);
+    for (let lane = 0; lane < laneCount; lane++) {
+      this.#tails[lane] = loadAcquire(channel.lanes[lane]!, RingLayout.tailWord);
+    }
+    const low = channel.words[ChannelLayout.sequenceLowWord]! >>> 0;
+    this.#sequence = low + (channel.words[ChannelLayout.sequenceHighWord]! & 0x1f_ffff) * 2 ** 32;
+    storeRelease(channel.words, ChannelLayout.endedWord, ChannelLayout.endedOpen);
+  }
+
+  /** Sequence number of the next frame; every send counts, dropped ones too, so that receivers see gaps. */
+  get sequence(): number {
+    return this.#sequence;
+  }
+
+  /** Lanes with a consumer at the moment. */
+  consumerCount(): number {
+    let count = 0;
+    for (const lane of this.channel.lanes) {
+      if (receiverOf(loadAcquire(lane, RingLayout.consumerOwnerWord)) >= 0) count++;
+    }
+    return count;
+  }
+
+  /** Frames published to the fullest lane and not taken yet. */
+  backlog(): number {
+    let most = 0;
+    for (let lane = 0; lane < this.channel.lanes.length; lane++) {
+      if (this.#isAttached(lane)) most = Math.max(most, this.#used(lane));
+    }
+    return most;
+  }
+
+  #isAttached(lane: number): boolean {
+    return receiverOf(loadAcquire(this.channel.lanes[lane]!, RingLayout.consumerOwnerWord)) >= 0;
+  }
+
+  #used(lane: number): number {
+    const words = this.channel.lanes[lane]!;
+    const tail = this.#tails[lane]!;
+    // SYNC free-slot: acquire pairs with the consumer's release store (or CAS) of head.
+    const head = loadAcquire(words, RingLayout.headWord);
+    const used = this.channel.dropOldest ? usedSlots(tail, head) : (tail - head) >>> 0;
+    if (used > this.channel.laneCapacity)
+      throw new CorruptError(`channel ${this.channel.name}: head of lane ${lane}`);
+    return used;
+  }
+
+  #hasRoom(lane: number): boolean {
+    return this.#used(lane) < this.channel.laneCapacity;
+  }
+
+  /** Condition for a waiting producer: the lane that was full has room or lost its consumer; or any lane can take a frame. */
+  ready(): boolean {
+    const lane = this.#fullLane;
+    if (lane !== NO_LANE) return !this.#isAttached(lane) || this.#hasRoom(lane);
+    for (let l = 0; l < this.channel.lanes.length; l++)
+      if (this.#isAttached(l) && this.#hasRoom(l)) return true;
+    return false;
+  }
+
+  /**
+   * Sends a block that this participant holds exclusively. On `sent` and `dropped` the hold is gone.
+   * @throws BackpressureError policy `fail`, no room: the block stays with the caller
+   * @throws FrameSharedError somebody else holds the block too: it stays with the caller
+   */
+  send(block: number, fields: Readonly<SendFields>): SendResultCode {
+    const pool = this.channel.pool;
+    if (pool.holders(block) !== this.participant.bit) throw new FrameSharedError(block);
+    // A lane whose consumer dies between choice and publication gets nothing; then another is chosen, a bounded number of times.
+    for (let attempt = 0; attempt <= this.channel.lanes.length; attempt++) {
+      const full = this.channel.delivery === "all" ? this.#chooseAll() : this.#chooseOne();
+      if (full && this.channel.policy === "block") return SendResult.full;
+      if (this.#chosenCount === 0)
+        return this.#drop(block, full ? ChannelLayout.droppedWord : ChannelLayout.unclaimedWord);
+      if (this.#publish(block, fields, pool.generation(block)) > 0) {
+        pool.clear(block, this.participant.bit, this.participant.ringer);
+        this.#advanceSequence();
+        this.#count(ChannelLayout.publishedWord);
+        return SendResult.sent;
+      }
+    }
+    return this.#drop(block, ChannelLayout.unclaimedWord);
+  }
+
+  #drop(block: number, counterWord: number): SendResultCode {
+    this.channel.pool.clear(block, this.participant.bit, this.participant.ringer);
+    this.#advanceSequence();
+    this.#count(counterWord);
+    return SendResult.dropped;
+  }
+
+  /** Chooses every attached lane with room. True when one had none (policy `block`: then nothing is chosen). */
+  #chooseAll(): boolean {
+    this.#chosenCount = 0;
+    let full = false;
+    for (let lane = 0; lane < this.channel.lanes.length; lane++) {
+      if (!this.#isAttached(lane)) continue;
+      if (this.#makeRoom(lane)) {
+        this.#chosen[this.#chosenCount++] = lane;
+      } else {
+        full = true;
+        this.#fullLane = lane;
+        if (this.channel.policy === "block") break;
+      }
+    }
+    return full;
+  }
+
+  /** Chooses the next attached lane with room, round robin. True when there is none: all full, or (policy `block`) nobody attached. */
+  #chooseOne(): boolean {
+    this.#chosenCount = 0;
+    const laneCount = this.channel.lanes.length;
+    let attached = 0;
+    for (let i = 0; i < laneCount; i++) {
+      const lane = (this.#nextLane + i) % laneCount;
+      if (!this.#isAttached(lane)) continue;
+      attached++;
+      if (this.#hasRoom(lane)) return this.#choose(lane);
+    }
+    for (let i = 0; i < laneCount && this.channel.dropOldest; i++) {
+      const lane = (this.#nextLane + i) % laneCount;
+      if (this.#isAttached(lane) && this.#makeRoom(lane)) return this.#choose(lane);
+    }
+    this.#fullLane = NO_LANE;
+    if (attached > 0 && this.channel.policy === "fail") this.#fail(this.#nextLane);
+    return attached > 0 || this.channel.policy === "block";
+  }
+
+  #choose(lane: number): false {
+    this.#chosen[this.#chosenCount++] = lane;
+    this.#nextLane = (lane + 1) % this.channel.lanes.length;
+    return false;
+  }
+
+  #fail(lane: number): never {
+    throw new BackpressureError(
+      `channel ${this.channel.name}: lane ${lane} holds ${this.channel.laneCapacity} frames that nobody took`,
+    );
+  }
+
+  /** True when the lane has room, or the policy made some. */
+  #makeRoom(lane: number): boolean {
+    if (this.#hasRoom(lane)) return true;
+    if (this.channel.policy === "fail") this.#fail(lane);
+    if (this.channel.policy === "drop-oldest") return this.dropOldest(lane) || this.#hasRoom(lane);
+    if (this.channel.policy === "drop-newest") this.#countLane(lane, RingLayout.droppedNewestWord);
+    return false;
+  }
+
+  /** Takes the oldest untaken frame of a lane back (PROTOCOL.md §7.4). True when that made room. */
+  dropOldest(lane: number): boolean {
+    const words = this.channel.lanes[lane]!;
+    const { participant } = this;
+    participant.enterSection();
+    // SYNC lane-dead: a receiver swept before this read is seen here; one swept later waits for an even section before its slot is reused.
+    const owner = loadAcquire(words, RingLayout.consumerOwnerWord);
+    const claimed =
+      receiverOf(owner) < 0 ? Claim.none : claimOldest(this.channel, words, owner, participant.bit);
+    participant.leaveSection();
+    if (claimed === Claim.none) return false;
+    if (claimed === Claim.stale) return true;
+    this.channel.pool.clear(claimed, participant.bit, participant.ringer);
+    this.#countLane(lane, RingLayout.droppedOldestWord);
+    participant.ringer.ring(receiverOf(owner));
+    return true;
+  }
+
+  /** Drops the oldest frame of the fullest lane, for a producer that finds no free block. True when a frame was dropped. */
+  dropOldestOfFullest(): boolean {
+    let fullest = NO_LANE;
+    let most = 0;
+    for (let lane = 0; lane < this.channel.lanes.length; lane++) {
+      const used = this.#isAttached(lane) ? this.#used(lane) : 0;
+      if (used > most) {
+        most = used;
+        fullest = lane;
+      }
+    }
+    return fullest !== NO_LANE && this.dropOldest(fullest);
+  }
+
+  /** Steps 3-6 for the chosen lanes. Returns the number of lanes published to. */
+  #publish(block: number, fields: Readonly<SendFields>, generation: number): number {
+    const timestampNs = monotonicNs();
+    let receivers = 0;
+    for (let i = 0; i < this.#chosenCount; i++) {
+      const lane = this.#chosen[i]!;
+      const words = this.channel.lanes[lane]!;
+      const owner = loadAcquire(words, RingLayout.consumerOwnerWord);
+      const receiver = receiverOf(owner);
+      const eligible =
+        receiver >= 0 && receiver !== this.participant.index && (receivers & (1 << receiver)) === 0;
+      this.#owners[lane] = eligible ? owner : NOBODY;
+      if (!eligible) continue;
+      this.#writeSlot(lane, block, fields, timestampNs, generation, owner);
+      // Single writer: the producer. Recovery looks at the slots in [tail, prepared).
+      storeRelease(words, RingLayout.preparedWord, (this.#tails[lane]! + 1) | 0);
+      receivers |= 1 << receiver;
+    }
+    if (receivers === 0) return 0;
+    // SYNC hand-over: before the second look at the owners; a sweep after their change sees these bits.
+    if (!this.channel.pool.handOver(block, this.participant.bit, receivers)) {
+      this.#withdraw();
+      throw new FrameSharedError(block);
+    }
+    let sent = 0;
+    for (let i = 0; i < this.#chosenCount; i++) if (this.#publishLane(this.#chosen[i]!, block)) sent++;
+    return sent;
+  }
+
+  #publishLane(lane: number, block: number): boolean {
+    const words = this.channel.lanes[lane]!;
+    const owner = this.#owners[lane]!;
+    if (owner === NOBODY) return false;
+    const receiver = receiverOf(owner);
+    // SYNC lane-dead: pairs with the CAS that detaches a consumer; changed: undo.
+    if (loadAcquire(words, RingLayout.consumerOwnerWord) !== owner) {
+      this.channel.pool.clear(block, 1 << receiver, this.participant.ringer);
+      storeRelease(words, RingLayout.preparedWord, this.#tails[lane]!);
+      this.#countLane(lane, RingLayout.undoneWord);
+      return false;
+    }
+    const tail = (this.#tails[lane]! + 1) | 0;
+    this.#tails[lane] = tail;
+    // SYNC publish: release pairs with the receiver's acquire load of tail. Single writer: the producer.
+    storeRelease(words, RingLayout.tailWord, tail);
+    this.participant.ringer.ring(receiver);
+    return true;
+  }
+
+  #withdraw(): void {
+    for (let i = 0; i < this.#chosenCount; i++) {
+      const lane = this.#chosen[i]!;
+      storeRelease(this.channel.lanes[lane]!, RingLayout.preparedWord, this.#tails[lane]!);
+    }
+  }
+
+  #writeSlot(
+    lane: number,
+    block: number,
+    fields: Readonly<SendFields>,
+    timestampNs: number,
+    generation: number,
+    owner: number,
+  ): void {
+    const words = this.channel.lanes[lane]!;
+    const sequence = this.#sequence;
+    const slot = this.channel.slotIndex(this.#tails[lane]!);
+    storePlain(words, slot + LaneSlotLayout.offsetLowWord, fields.offset | 0);
+    storePlain(words, slot + LaneSlotLayout.offsetHighWord, (fields.offset / 2 ** 32) | 0);
+    storePlain(words, slot + LaneSlotLayout.lengthWord, fields.lengthBytes | 0);
+    storePlain(words, slot + LaneSlotLayout.tagWord, fields.tag | 0);
+    storePlain(words, slot + LaneSlotLayout.blockWord, block);
+    storePlain(words, slot + LaneSlotLayout.generationWord, generation);
+    storePlain(words, slot + LaneSlotLayout.sequenceLowWord, sequence | 0);
+    storePlain(words, slot + LaneSlotLayout.sequenceHighWord, (sequence / 2 ** 32) | 0);
+    storePlain(words, slot + LaneSlotLayout.timestampLowWord, timestampNs | 0);
+    storePlain(words, slot + LaneSlotLayout.timestampHighWord, (timestampNs / 2 ** 32) | 0);
+    storePlain(words, slot + LaneSlotLayout.metaLengthWord, fields.metaLength);
+    storePlain(words, slot + LaneSlotLayout.receiverWord, owner);
+  }
+
+  #advanceSequence(): void {
+    this.#sequence++;
+    const words = this.channel.words;
+    storePlain(words, ChannelLayout.sequenceLowWord, this.#sequence | 0);
+    storePlain(words, ChannelLayout.sequenceHighWord, (this.#sequence / 2 ** 32) | 0);
+  }
+
+  /** Counters have one writer, the producer: a plain read and store. */
+  #count(word: number): void {
+    storePlain(this.channel.words, word, (this.channel.words[word]! + 1) | 0);
+  }
+
+  #countLane(lane: number, word: number): void {
+    const words = this.channel.lanes[lane]!;
+    storePlain(words, word, (words[word]! + 1) | 0);
+  }
+
+  /** Counts a frame that could not even be loaned. */
+  countDropped(): void {
+    this.#advanceSequence();
+    this.#count(ChannelLayout.droppedWord);
+  }
+
+  /** Ends the stream: consumers see the end after the last frame. */
+  end(): void {
+    if (!this.#attached) return;
+    this.#attached = false;
+    const { words, lanes } = this.channel;
+    storeRelease(words, ChannelLayout.endedWord, ChannelLayout.endedByProducer);
+    detachOwner(words, ChannelLayout.producerOwnerWord, this.participant.index);
+    for (const lane of lanes)
+      this.participant.ringer.ring(ownerParticipant(loadAfterFence(lane, RingLayout.consumerOwnerWord)));
+  }
+}

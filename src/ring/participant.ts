@@ -1,0 +1,255 @@
+/**
+ * Participants: threads that take part in a region (PROTOCOL.md §3). Alive means that the kernel holds the lock on the
+ * participant's byte; it drops the lock when the thread's file description goes, however the process ends.
+ */
+import assert from "node:assert";
+import { closeFile } from "../ffi/files.ts";
+import { isByteLocked, tryLockByte, unlockByte } from "../ffi/locks.ts";
+import { gettid, pidNamespaceInode } from "../ffi/process.ts";
+import { loadAcquire, storePlain, storeRelease } from "../memory/atomics.ts";
+import type { ControlArea } from "../memory/control.ts";
+import { Control, LOCK_BASE_OFFSET, LockByte, ParticipantRecord, WORD_BYTES } from "../memory/layout.ts";
+import type { Region } from "../memory/region.ts";
+import { Doorbell, DoorbellRinger } from "./doorbell.ts";
+import { ParticipantLimitError } from "./errors.ts";
+import { cleanParticipant, quiet, type RecoveryEvent } from "./recovery.ts";
+
+const CAPACITY = ParticipantRecord.capacity;
+
+/** Word index of a participant's record in the control area. */
+function recordIndex(participant: number): number {
+  return (Control.recordsOffset + participant * ParticipantRecord.sizeBytes) / WORD_BYTES;
+}
+
+function lockOffset(byte: number): number {
+  return LOCK_BASE_OFFSET + byte;
+}
+
+/** What the control area says of one participant; `alive` is the kernel's word, the rest is information. */
+export interface ParticipantInfo {
+  readonly index: number;
+  readonly generation: number;
+  readonly phase: number;
+  readonly pid: number;
+  readonly name: string;
+  readonly alive: boolean;
+}
+
+/** This thread's membership in a region. Obtained by {@link Participant.of}; ends with the region handle. */
+export class Participant implements Disposable {
+  static readonly #byRegion = new WeakMap<Region, Participant>();
+
+  readonly region: Region;
+  readonly index: number;
+  /** This participant's bit in pool states, as a signed 32-bit mask. */
+  readonly bit: number;
+  readonly generation: number;
+  readonly doorbell: Doorbell;
+  readonly ringer: DoorbellRinger;
+  readonly #lockFd: number;
+  readonly #listeners = new Set<(event: RecoveryEvent) => void>();
+  #section = 0;
+  #left = false;
+
+  private constructor(
+    region: Region,
+    lockFd: number,
+    index: number,
+    generation: number,
+    ringer: DoorbellRinger,
+  ) {
+    this.region = region;
+    this.index = index;
+    this.bit = 1 << index;
+    this.generation = generation;
+    this.ringer = ringer;
+    this.#lockFd = lockFd;
+    this.doorbell = new Doorbell(region.control, index, generation, () => this.recoverDead());
+  }
+
+  /** This region handle's participant; joins at the first call.
+   * @throws ParticipantLimitError when 31 live threads take part already */
+  static of(region: Region): Participant {
+    const known = Participant.#byRegion.get(region);
+    if (known !== undefined) return known;
+    const participant = Participant.#join(region);
+    Participant.#byRegion.set(region, participant);
+    region.onClose(() => participant[Symbol.dispose]());
+    return participant;
+  }
+
+  static #join(region: Region): Participant {
+    const control = region.control;
+    const fd = control.openLockFile();
+    const ringer = new DoorbellRinger(control);
+    try {
+      for (let index = 0; index < CAPACITY; index++) {
+        const generation = claimSlot(region, fd, index, ringer);
+        if (generation > 0) return new Participant(region, fd, index, generation, ringer);
+      }
+      throw new ParticipantLimitError(region.name, CAPACITY);
+    } catch (error) {
+      closeFile(fd);
+      ringer[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  /** Calls back after this participant has cleaned up behind a dead one. Returns the function that unsubscribes. */
+  onRecovery(listener: (event: RecoveryEvent) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Looks for dead participants and cleans up behind them (PROTOCOL.md §8). Returns how many it cleaned. */
+  recoverDead(): number {
+    if (this.#left) return 0;
+    const words = this.region.control.words;
+    let cleaned = 0;
+    for (let index = 0; index < CAPACITY; index++) {
+      if (index === this.index) continue;
+      const phase = loadAcquire(words, recordIndex(index)) & ParticipantRecord.phaseMask;
+      if (phase !== ParticipantRecord.phaseLive && phase !== ParticipantRecord.phaseDying) continue;
+      if (isByteLocked(this.#lockFd, lockOffset(LockByte.participant + index))) continue;
+      if (this.#recover(index)) cleaned++;
+    }
+    return cleaned;
+  }
+
+  #recover(index: number): boolean {
+    const fd = this.#lockFd;
+    const lifeByte = lockOffset(LockByte.participant + index);
+    if (!tryLockByte(fd, lockOffset(LockByte.cleaner))) return false;
+    try {
+      if (!tryLockByte(fd, lifeByte)) return false;
+      try {
+        const event = cleanParticipant(this.region, index, this.ringer);
+        if (event === null) return false;
+        for (const listener of this.#listeners) listener(event);
+        return true;
+      } finally {
+        unlockByte(fd, lifeByte);
+      }
+    } finally {
+      unlockByte(fd, lockOffset(LockByte.cleaner));
+    }
+  }
+
+  /** Marks the start of a drop-oldest claim: `section` becomes odd. Single writer: this participant. */
+  enterSection(): void {
+    storeRelease(
+      this.region.control.words,
+      recordIndex(this.index) + ParticipantRecord.sectionWord,
+      ++this.#section,
+    );
+    assert((this.#section & 1) === 1, "section is odd inside");
+  }
+
+  leaveSection(): void {
+    this.#section = (this.#section + 1) & 0xffff;
+    storeRelease(
+      this.region.control.words,
+      recordIndex(this.index) + ParticipantRecord.sectionWord,
+      this.#section,
+    );
+  }
+
+  /** Leaves the region: recovery of oneself, then the lock goes. Called by the region's close(). */
+  [Symbol.dispose](): void {
+    if (this.#left) return;
+    this.#left = true;
+    Participant.#byRegion.delete(this.region);
+    this.doorbell[Symbol.dispose]();
+    cleanParticipant(this.region, this.index, this.ringer);
+    this.ringer[Symbol.dispose]();
+    closeFile(this.#lockFd);
+  }
+}
+
+/**
+ * Tries to become participant `index`. Returns the new generation, or 0 when the slot is alive or not yet reusable.
+ * The life byte stays locked by `fd` on success and is let go otherwise.
+ */
+function claimSlot(region: Region, fd: number, index: number, ringer: DoorbellRinger): number {
+  const lifeByte = lockOffset(LockByte.participant + index);
+  if (!tryLockByte(fd, lifeByte)) return 0;
+  const words = region.control.words;
+  const record = recordIndex(index);
+  let state = loadAcquire(words, record);
+  const phase = state & ParticipantRecord.phaseMask;
+  if (phase === ParticipantRecord.phaseLive || phase === ParticipantRecord.phaseDying) {
+    if (!cleanUnderCleanerLock(region, fd, index, ringer)) {
+      unlockByte(fd, lifeByte);
+      return 0;
+    }
+    state = loadAcquire(words, record);
+  }
+  if ((state & ParticipantRecord.phaseMask) === ParticipantRecord.phaseSwept && !quiet(region, index)) {
+    unlockByte(fd, lifeByte);
+    return 0;
+  }
+  const generation = ((state >>> ParticipantRecord.generationShift) + 1) & 0xff_ffff || 1;
+  fillRecord(words, record);
+  storeRelease(
+    words,
+    record,
+    (generation << ParticipantRecord.generationShift) | ParticipantRecord.phaseLive,
+  );
+  return generation;
+}
+
+function cleanUnderCleanerLock(region: Region, fd: number, index: number, ringer: DoorbellRinger): boolean {
+  if (!tryLockByte(fd, lockOffset(LockByte.cleaner))) return false;
+  try {
+    cleanParticipant(region, index, ringer);
+    return true;
+  } finally {
+    unlockByte(fd, lockOffset(LockByte.cleaner));
+  }
+}
+
+function fillRecord(words: Int32Array, record: number): void {
+  storePlain(words, record + ParticipantRecord.pidWord, process.pid);
+  storePlain(words, record + ParticipantRecord.tidWord, gettid());
+  storePlain(words, record + ParticipantRecord.pidNamespaceWord, pidNamespaceInode());
+  storePlain(words, record + ParticipantRecord.doorbellWord, 0);
+  storePlain(words, record + ParticipantRecord.sectionWord, 0);
+  const name = new Uint8Array(ParticipantRecord.nameBytes);
+  new TextEncoder().encodeInto(
+    process.env["PHYSRING_NAME"] ?? process.title,
+    name.subarray(0, ParticipantRecord.nameBytes - 1),
+  );
+  new Uint8Array(
+    words.buffer,
+    words.byteOffset + (record + ParticipantRecord.nameWord) * WORD_BYTES,
+    name.length,
+  ).set(name);
+}
+
+/** Everybody the control area knows, without joining. `lockFd` is a descriptor of the control file. */
+export function listParticipants(control: ControlArea): ParticipantInfo[] {
+  const fd = control.openLockFile();
+  try {
+    const list: ParticipantInfo[] = [];
+    for (let index = 0; index < CAPACITY; index++) {
+      const record = recordIndex(index);
+      const state = control.words[record]!;
+      const phase = state & ParticipantRecord.phaseMask;
+      if (phase === ParticipantRecord.phaseFree) continue;
+      const nameOffset = control.words.byteOffset + (record + ParticipantRecord.nameWord) * WORD_BYTES;
+      const nameBytes = new Uint8Array(control.words.buffer, nameOffset, ParticipantRecord.nameBytes).slice();
+      const end = nameBytes.indexOf(0);
+      list.push({
+        index,
+        generation: state >>> ParticipantRecord.generationShift,
+        phase,
+        pid: control.words[record + ParticipantRecord.pidWord]!,
+        name: new TextDecoder().decode(nameBytes.subarray(0, end < 0 ? nameBytes.length : end)),
+        alive: isByteLocked(fd, lockOffset(LockByte.participant + index)),
+      });
+    }
+    return list;
+  } finally {
+    closeFile(fd);
+  }
+}

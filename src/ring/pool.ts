@@ -1,0 +1,243 @@
+/**
+ * The block pool: equal blocks with a bitmap of holders each (PROTOCOL.md §6). Every step is one atomic word; who may take
+ * which step is the whole protocol, so the steps are named after its table.
+ */
+import {
+  compareAndSwap,
+  fetchAnd,
+  fetchOr,
+  loadAcquire,
+  loadAfterFence,
+  loadHint,
+  storePlain,
+} from "../memory/atomics.ts";
+import type { RegionOffset } from "../memory/brands.ts";
+import { regionOffset } from "../memory/brands.ts";
+import type { DirectoryEntry } from "../memory/directory.ts";
+import { LINE_BYTES, ObjectKind, ParticipantRecord, WORD_BYTES } from "../memory/layout.ts";
+import type { Region } from "../memory/region.ts";
+import type { DoorbellRinger } from "./doorbell.ts";
+import { ArgumentError, CorruptError } from "./errors.ts";
+import { PoolLayout } from "./layout.ts";
+
+/** Size of a pool; immutable once created and read from the segment by everybody else. */
+export interface PoolGeometry {
+  /** Distance between blocks and largest frame, in bytes; a multiple of 128. */
+  readonly blockBytes: number;
+  readonly blockCount: number;
+  /** Metadata area of each block in bytes; a multiple of 128, may be 0. */
+  readonly metaBytes: number;
+}
+
+function alignUp(value: number, align: number): number {
+  return Math.ceil(value / align) * align;
+}
+
+function layoutOf(geometry: PoolGeometry): { metaOffset: number; blocksOffset: number; sizeBytes: number } {
+  const metaOffset = PoolLayout.controlOffset + geometry.blockCount * LINE_BYTES;
+  const blocksOffset = alignUp(
+    metaOffset + geometry.blockCount * geometry.metaBytes,
+    PoolLayout.poolAlignBytes,
+  );
+  return { metaOffset, blocksOffset, sizeBytes: blocksOffset + geometry.blockCount * geometry.blockBytes };
+}
+
+function isValid(g: PoolGeometry): boolean {
+  return (
+    Number.isInteger(g.blockCount) &&
+    g.blockCount >= 1 &&
+    g.blockCount <= PoolLayout.maxBlockCount &&
+    g.blockBytes % PoolLayout.blockAlignBytes === 0 &&
+    g.blockBytes > 0 &&
+    g.blockBytes <= PoolLayout.maxBlockBytes &&
+    g.metaBytes % LINE_BYTES === 0 &&
+    g.metaBytes >= 0 &&
+    g.metaBytes <= PoolLayout.maxMetaBytes
+  );
+}
+
+/** A pool as one region handle sees it. Block indices are 0 … blockCount − 1 and are the caller's to check if they come from memory. */
+export class Pool {
+  readonly region: Region;
+  readonly entry: DirectoryEntry;
+  readonly geometry: PoolGeometry;
+  readonly #words: Int32Array;
+  readonly #metaOffset: number;
+  readonly #blocksOffset: number;
+  #cursor = 0;
+
+  private constructor(region: Region, entry: DirectoryEntry, geometry: PoolGeometry) {
+    const { metaOffset, blocksOffset, sizeBytes } = layoutOf(geometry);
+    if (!isValid(geometry) || sizeBytes > entry.sizeBytes)
+      throw new CorruptError(`pool ${entry.name}: geometry`);
+    this.region = region;
+    this.entry = entry;
+    this.geometry = geometry;
+    this.#words = region.words(entry.offset, metaOffset / WORD_BYTES);
+    this.#metaOffset = entry.offset + metaOffset;
+    this.#blocksOffset = entry.offset + blocksOffset;
+  }
+
+  /** Creates a pool. `blockBytes` is rounded up to 4096 (small blocks: to 128), `metaBytes` to 128.
+   * @throws ArgumentError for a size outside the limits; the directory's errors when there is no room */
+  static create(region: Region, name: string, wanted: PoolGeometry): Pool {
+    const geometry: PoolGeometry = {
+      blockBytes: alignUp(wanted.blockBytes, wanted.blockBytes >= 4096 ? 4096 : PoolLayout.blockAlignBytes),
+      blockCount: wanted.blockCount,
+      metaBytes: alignUp(wanted.metaBytes, LINE_BYTES),
+    };
+    if (!isValid(geometry)) {
+      throw new ArgumentError(
+        `pool ${name}: ${wanted.blockCount} blocks of ${wanted.blockBytes} bytes with ${wanted.metaBytes} of metadata; ` +
+          `1-${PoolLayout.maxBlockCount} blocks, 1-${PoolLayout.maxBlockBytes} bytes, 0-${PoolLayout.maxMetaBytes} metadata`,
+      );
+    }
+    const { metaOffset, blocksOffset, sizeBytes } = layoutOf(geometry);
+    const entry = region.directory.create(ObjectKind.pool, name, sizeBytes, (offset) => {
+      const words = region.words(offset, metaOffset / WORD_BYTES);
+      words.fill(0);
+      words[PoolLayout.versionWord] = PoolLayout.version;
+      words[PoolLayout.blockBytesWord] = geometry.blockBytes;
+      words[PoolLayout.blockCountWord] = geometry.blockCount;
+      words[PoolLayout.blocksOffsetLowWord] = blocksOffset | 0;
+      words[PoolLayout.blocksOffsetHighWord] = Math.floor(blocksOffset / 2 ** 32);
+      words[PoolLayout.metaBytesWord] = geometry.metaBytes;
+      words[PoolLayout.metaOffsetWord] = metaOffset;
+      words[PoolLayout.magicWord] = PoolLayout.magic;
+    });
+    return new Pool(region, entry, geometry);
+  }
+
+  /** Opens a pool by name; all geometry comes from the segment and is checked. */
+  static open(region: Region, name: string): Pool {
+    return Pool.at(region, region.directory.open(name, ObjectKind.pool));
+  }
+
+  static at(region: Region, entry: DirectoryEntry): Pool {
+    if (entry.kind !== ObjectKind.pool || entry.sizeBytes < PoolLayout.controlOffset) {
+      throw new CorruptError(`pool ${entry.name}: directory entry`);
+    }
+    const words = region.words(entry.offset, PoolLayout.controlOffset / WORD_BYTES);
+    if (
+      words[PoolLayout.magicWord] !== PoolLayout.magic ||
+      words[PoolLayout.versionWord] !== PoolLayout.version
+    ) {
+      throw new CorruptError(`pool ${entry.name}: magic or version`);
+    }
+    return new Pool(region, entry, {
+      blockBytes: words[PoolLayout.blockBytesWord]! >>> 0,
+      blockCount: words[PoolLayout.blockCountWord]! >>> 0,
+      metaBytes: words[PoolLayout.metaBytesWord]! >>> 0,
+    });
+  }
+
+  /** Offset of a block in the region. */
+  blockOffset(block: number): RegionOffset {
+    return regionOffset(this.#blocksOffset + block * this.geometry.blockBytes);
+  }
+
+  /** Offset of a block's metadata area in the region. */
+  metaOffset(block: number): RegionOffset {
+    return regionOffset(this.#metaOffset + block * this.geometry.metaBytes);
+  }
+
+  #control(block: number): number {
+    return PoolLayout.controlOffset / WORD_BYTES + block * PoolLayout.controlStrideWords;
+  }
+
+  /** Step *loan*: takes a free block for the participant with `bit`; −1 when none is free. */
+  loan(bit: number): number {
+    const count = this.geometry.blockCount;
+    const words = this.#words;
+    let block = this.#cursor;
+    for (let i = 0; i < count; i++) {
+      const control = this.#control(block);
+      const next = block + 1 === count ? 0 : block + 1;
+      if (
+        loadHint(words, control + PoolLayout.holdersWord) === 0 &&
+        compareAndSwap(words, control + PoolLayout.holdersWord, 0, bit)
+      ) {
+        // Single writer: the exclusive holder. Published with the descriptor's release store.
+        const generation = loadHint(words, control + PoolLayout.generationWord);
+        storePlain(words, control + PoolLayout.generationWord, (generation + 1) | 0);
+        this.#cursor = next;
+        return block;
+      }
+      block = next;
+    }
+    return -1;
+  }
+
+  /** A free block exists (a hint). */
+  hasFree(): boolean {
+    for (let block = 0; block < this.geometry.blockCount; block++) {
+      if (loadAcquire(this.#words, this.#control(block) + PoolLayout.holdersWord) === 0) return true;
+    }
+    return false;
+  }
+
+  /** Bitmap of holders (acquire). */
+  holders(block: number): number {
+    return loadAcquire(this.#words, this.#control(block) + PoolLayout.holdersWord);
+  }
+
+  /** Generation of the current loan; stable while somebody holds the block. */
+  generation(block: number): number {
+    return loadAcquire(this.#words, this.#control(block) + PoolLayout.generationWord);
+  }
+
+  /** Whether the participant with `bit` holds the block in just this generation. */
+  isHeld(block: number, bit: number, generation: number): boolean {
+    return (this.holders(block) & bit) !== 0 && this.generation(block) === generation;
+  }
+
+  /** Step *hand over*: the exclusive holder `bit` adds `receivers`. False when the block is not exclusively held.
+   * SYNC hand-over: the sweep of a receiver that died before sees these bits. */
+  handOver(block: number, bit: number, receivers: number): boolean {
+    return compareAndSwap(this.#words, this.#control(block) + PoolLayout.holdersWord, bit, bit | receivers);
+  }
+
+  /** Steps *release*, *undo* and *sweep*: clears `bit`, wakes those who wait for a block when it was the last. True if it was set. */
+  clear(block: number, bit: number, ringer: DoorbellRinger): boolean {
+    const before = fetchAnd(this.#words, this.#control(block) + PoolLayout.holdersWord, ~bit);
+    if (before === bit) this.#wakeWaiters(ringer);
+    return (before & bit) !== 0;
+  }
+
+  /** Step *take back*: replaces the receiver's bit by the producer's, if the receiver holds the block in this generation. */
+  takeBack(block: number, receiver: number, bit: number, generation: number): boolean {
+    const index = this.#control(block) + PoolLayout.holdersWord;
+    // Every failed CAS means that another holder let go, and there are at most 32 of them.
+    for (let tries = 0; tries <= 32; tries++) {
+      const holders = loadAcquire(this.#words, index);
+      if ((holders & receiver) === 0 || this.generation(block) !== generation) return false;
+      if (compareAndSwap(this.#words, index, holders, (holders & ~receiver) | bit)) return true;
+    }
+    throw new CorruptError(`pool ${this.entry.name}: block ${block} changes all the time`);
+  }
+
+  /** Announces that the participant waits for a free block; the releaser of the last hold rings it. */
+  addWaiter(bit: number): void {
+    fetchOr(this.#words, PoolLayout.waitersWord, bit);
+  }
+
+  removeWaiter(bit: number): void {
+    fetchAnd(this.#words, PoolLayout.waitersWord, ~bit);
+  }
+
+  #wakeWaiters(ringer: DoorbellRinger): void {
+    let waiters = loadAfterFence(this.#words, PoolLayout.waitersWord);
+    while (waiters !== 0) {
+      const participant = 31 - Math.clz32(waiters & -waiters);
+      waiters &= waiters - 1;
+      if (participant < ParticipantRecord.capacity) ringer.ring(participant);
+    }
+  }
+
+  /** Blocks nobody holds, and blocks held by each participant bit set in `bit` (0: only count free). For tools and tests. */
+  countFree(): number {
+    let free = 0;
+    for (let block = 0; block < this.geometry.blockCount; block++) if (this.holders(block) === 0) free++;
+    return free;
+  }
+}

@@ -1,0 +1,169 @@
+/**
+ * Recovery: what is done for a participant that died or leaves (PROTOCOL.md §8, steps 3-7). The caller holds the dead one's
+ * life byte (and the cleaner byte), or is that participant itself. Every step may be repeated by a next cleaner.
+ */
+import { loadAcquire, storeRelease } from "../memory/atomics.ts";
+import type { DirectoryEntry } from "../memory/directory.ts";
+import { Control, ObjectKind, ParticipantRecord, WORD_BYTES } from "../memory/layout.ts";
+import type { Region } from "../memory/region.ts";
+import { type ChannelGeometry, openChannelGeometry } from "./channel-geometry.ts";
+import type { DoorbellRinger } from "./doorbell.ts";
+import { completeClaim } from "./drop-oldest.ts";
+import { CorruptError } from "./errors.ts";
+import { ChannelLayout, LaneSlotLayout, RingLayout } from "./layout.ts";
+import { detachOwner, ownerParticipant } from "./owner.ts";
+import { Pool } from "./pool.ts";
+import { openRingGeometry } from "./ring-geometry.ts";
+
+/** A participant died and its remains were cleaned up. */
+export interface RecoveryEvent {
+  /** Slot and generation of the dead participant. */
+  readonly participant: number;
+  readonly generation: number;
+  readonly pid: number;
+  /** Blocks whose hold was taken from it. */
+  readonly blocksReclaimed: number;
+  /** Objects that could not be cleaned because their headers are corrupt. */
+  readonly corruptObjects: number;
+}
+
+function recordIndex(participant: number): number {
+  return (Control.recordsOffset + participant * ParticipantRecord.sizeBytes) / WORD_BYTES;
+}
+
+/** True when no participant that is live or dying is inside a claim: then `except`'s slot may be used again (§8 step 8). */
+export function quiet(region: Region, except: number): boolean {
+  const words = region.control.words;
+  for (let participant = 0; participant < ParticipantRecord.capacity; participant++) {
+    if (participant === except) continue;
+    const phase = loadAcquire(words, recordIndex(participant)) & ParticipantRecord.phaseMask;
+    if (phase !== ParticipantRecord.phaseLive && phase !== ParticipantRecord.phaseDying) continue;
+    const section = loadAcquire(words, recordIndex(participant) + ParticipantRecord.sectionWord);
+    if ((section & 1) !== 0) return false;
+  }
+  return true;
+}
+
+/** Steps 3-7. Null when the slot is not live or dying: there is nothing to clean. */
+export function cleanParticipant(
+  region: Region,
+  participant: number,
+  ringer: DoorbellRinger,
+): RecoveryEvent | null {
+  const words = region.control.words;
+  const record = recordIndex(participant);
+  const state = loadAcquire(words, record);
+  const phase = state & ParticipantRecord.phaseMask;
+  if (phase !== ParticipantRecord.phaseLive && phase !== ParticipantRecord.phaseDying) return null;
+  const generationBits = state & ~ParticipantRecord.phaseMask;
+  storeRelease(words, record, generationBits | ParticipantRecord.phaseDying);
+  const entries = region.directory.list();
+  let corruptObjects = detachEverywhere(region, entries, participant, ringer);
+  let blocksReclaimed = 0;
+  for (const entry of entries) {
+    if (entry.kind !== ObjectKind.pool) continue;
+    const swept = ifIntact(() => sweep(Pool.at(region, entry), participant, ringer));
+    if (swept === null) corruptObjects++;
+    else blocksReclaimed += swept;
+  }
+  storeRelease(words, record + ParticipantRecord.sectionWord, 0);
+  // Before *swept*: if this cleaner dies here, the next one wakes them. Whatever their doorbells say: the dead one may have disarmed one and not come to the wake.
+  ringer.wakeAll();
+  storeRelease(words, record, generationBits | ParticipantRecord.phaseSwept);
+  return {
+    participant,
+    generation: state >>> ParticipantRecord.generationShift,
+    pid: words[record + ParticipantRecord.pidWord]!,
+    blocksReclaimed,
+    corruptObjects,
+  };
+}
+
+/** Runs `clean`; null when the object's numbers make no sense. A spoilt object must not stop the cleaning of the others. */
+function ifIntact<T>(clean: () => T): T | null {
+  try {
+    return clean();
+  } catch (error) {
+    if (error instanceof CorruptError) return null;
+    throw error;
+  }
+}
+
+function detachEverywhere(
+  region: Region,
+  entries: DirectoryEntry[],
+  participant: number,
+  ringer: DoorbellRinger,
+): number {
+  let corrupt = 0;
+  for (const entry of entries) {
+    const done = ifIntact(() => {
+      if (entry.kind === ObjectKind.ring) detachRing(region, entry, participant);
+      if (entry.kind === ObjectKind.channel) detachChannel(region, entry, participant, ringer);
+      return true;
+    });
+    if (done === null) corrupt++;
+  }
+  return corrupt;
+}
+
+function detachRing(region: Region, entry: DirectoryEntry, participant: number): void {
+  const { words } = openRingGeometry(region, entry);
+  detachOwner(words, RingLayout.producerOwnerWord, participant);
+  detachOwner(words, RingLayout.consumerOwnerWord, participant);
+}
+
+/** Steps 4 and 5 for one channel. */
+function detachChannel(
+  region: Region,
+  entry: DirectoryEntry,
+  participant: number,
+  ringer: DoorbellRinger,
+): void {
+  const channel = openChannelGeometry(region, entry);
+  const producer = ownerParticipant(loadAcquire(channel.words, ChannelLayout.producerOwnerWord));
+  if (producer === participant) {
+    for (const lane of channel.lanes) withdrawUnpublished(channel, lane, participant, ringer);
+    if (loadAcquire(channel.words, ChannelLayout.endedWord) !== ChannelLayout.endedByProducer) {
+      storeRelease(channel.words, ChannelLayout.endedWord, ChannelLayout.endedByDeath);
+    }
+    detachOwner(channel.words, ChannelLayout.producerOwnerWord, participant);
+  }
+  // SYNC lane-dead: a sender's second read of the owner word observes this, or its hand-over came before and the sweep sees it.
+  for (const lane of channel.lanes) detachOwner(lane, RingLayout.consumerOwnerWord, participant);
+}
+
+/** Step 4: a claim that was under way is finished, receivers lose blocks they were never told of, then prepared = tail. */
+function withdrawUnpublished(
+  channel: ChannelGeometry,
+  lane: Int32Array,
+  participant: number,
+  ringer: DoorbellRinger,
+): void {
+  const bit = 1 << participant;
+  if (channel.dropOldest) completeClaim(channel, lane, bit);
+  const tail = loadAcquire(lane, RingLayout.tailWord);
+  const count = (loadAcquire(lane, RingLayout.preparedWord) - tail) >>> 0;
+  if (count > channel.laneCapacity) throw new CorruptError(`channel ${channel.name}: prepared`);
+  for (let i = 0; i < count; i++) {
+    const slot = channel.slotIndex((tail + i) | 0);
+    const block = lane[slot + LaneSlotLayout.blockWord]! >>> 0;
+    const generation = lane[slot + LaneSlotLayout.generationWord]!;
+    const receiver = ownerParticipant(lane[slot + LaneSlotLayout.receiverWord]!);
+    if (block >= channel.pool.geometry.blockCount || receiver < 0) continue;
+    // x is still a holder, so nobody but x can have set the receiver's bit (exclusive holder rule, §6).
+    if (channel.pool.isHeld(block, bit, generation)) channel.pool.clear(block, 1 << receiver, ringer);
+  }
+  storeRelease(lane, RingLayout.preparedWord, tail);
+}
+
+/** Step 6. */
+function sweep(pool: Pool, participant: number, ringer: DoorbellRinger): number {
+  const bit = 1 << participant;
+  let reclaimed = 0;
+  for (let block = 0; block < pool.geometry.blockCount; block++) {
+    if ((pool.holders(block) & bit) !== 0 && pool.clear(block, bit, ringer)) reclaimed++;
+  }
+  pool.removeWaiter(bit);
+  return reclaimed;
+}

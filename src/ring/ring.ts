@@ -1,0 +1,166 @@
+/**
+ * A named SPSC ring in a region: creation, attaching, and waiting around the algorithm of spsc.ts.
+ *
+ *     const ring = Ring.create(region, "commands", { slotBytes: 16, capacity: 1024 });   // one process
+ *     using tx = ring.producer();
+ *     const rx = Ring.open(region, "commands").consumer();                               // another
+ */
+import { loadAfterFence } from "../memory/atomics.ts";
+import { ObjectKind } from "../memory/layout.ts";
+import type { Region } from "../memory/region.ts";
+import type { WaitStrategy } from "./doorbell.ts";
+import { InUseError } from "./errors.ts";
+import { RingLayout } from "./layout.ts";
+import { attachOwner, detachOwner, ownerParticipant } from "./owner.ts";
+import { Participant } from "./participant.ts";
+import {
+  checkRingShape,
+  openRingGeometry,
+  type RingGeometry,
+  type RingShape,
+  ringSizeBytes,
+  writeRing,
+} from "./ring-geometry.ts";
+import { SpscConsumer, SpscProducer } from "./spsc.ts";
+
+/** How long and how to wait. */
+export interface WaitOptions {
+  /** Milliseconds; default: no limit. */
+  readonly timeoutMs?: number;
+}
+
+/** For waits that block the thread. */
+export interface BlockOptions extends WaitOptions {
+  /** Default `spin-then-futex`: 20 µs of spinning, then a kernel sleep. */
+  readonly strategy?: WaitStrategy;
+}
+
+/** For waits that leave the event loop free. */
+export interface AwaitOptions extends WaitOptions {
+  readonly signal?: AbortSignal;
+}
+
+/** A ring as one region handle sees it. */
+export class Ring {
+  readonly region: Region;
+  readonly geometry: RingGeometry;
+
+  private constructor(region: Region, geometry: RingGeometry) {
+    this.region = region;
+    this.geometry = geometry;
+  }
+
+  /** Creates an empty ring.
+   * @throws ArgumentError when the shape is outside the limits; the directory's errors when the name exists or space is short */
+  static create(region: Region, name: string, shape: RingShape): Ring {
+    checkRingShape(name, shape);
+    const entry = region.directory.create(ObjectKind.ring, name, ringSizeBytes(shape), (offset) =>
+      writeRing(region, offset, shape, 0),
+    );
+    return new Ring(region, openRingGeometry(region, entry));
+  }
+
+  /** Opens a ring by name; its shape comes from the segment. */
+  static open(region: Region, name: string): Ring {
+    return new Ring(region, openRingGeometry(region, region.directory.open(name, ObjectKind.ring)));
+  }
+
+  /** Becomes the producer. @throws InUseError when another live participant is */
+  producer(): RingProducer {
+    const participant = this.#attach(RingLayout.producerOwnerWord, "producer");
+    return new RingProducer(this.geometry, participant);
+  }
+
+  /** Becomes the consumer. @throws InUseError when another live participant is */
+  consumer(): RingConsumer {
+    const participant = this.#attach(RingLayout.consumerOwnerWord, "consumer");
+    return new RingConsumer(this.geometry, participant);
+  }
+
+  #attach(ownerWord: number, end: string): Participant {
+    const participant = Participant.of(this.region);
+    const { words, name } = this.geometry;
+    if (attachOwner(words, ownerWord, participant.index) !== 0) return participant;
+    participant.recoverDead();
+    if (attachOwner(words, ownerWord, participant.index) !== 0) return participant;
+    throw new InUseError(`the ${end} end of ring ${name}`, "close that one first, or use a ring each");
+  }
+}
+
+/** The producer end of a named ring; wakes a sleeping consumer at commit. */
+export class RingProducer extends SpscProducer implements Disposable {
+  private readonly participant: Participant;
+  private open = true;
+
+  /** @internal Use {@link Ring.producer}. */
+  constructor(ring: RingGeometry, participant: Participant) {
+    super(ring);
+    this.participant = participant;
+  }
+
+  /** Publishes the first `count` reserved slots with one store, and wakes the consumer if it sleeps. */
+  override commit(count: number): void {
+    super.commit(count);
+    this.participant.ringer.ring(ownerParticipant(loadAfterFence(this.words, RingLayout.consumerOwnerWord)));
+  }
+
+  /** Blocks the thread until a slot is free; false at the time limit. */
+  block(options: BlockOptions = {}): boolean {
+    return this.participant.doorbell.block(
+      this,
+      options.timeoutMs ?? Infinity,
+      options.strategy ?? "spin-then-futex",
+    );
+  }
+
+  /** Resolves when a slot is free (true) or at the time limit (false). */
+  wait(options: AwaitOptions = {}): Promise<boolean> {
+    return this.participant.doorbell.wait(this, options.timeoutMs ?? Infinity, options.signal);
+  }
+
+  [Symbol.dispose](): void {
+    if (this.open && !this.participant.region.closed) {
+      detachOwner(this.words, RingLayout.producerOwnerWord, this.participant.index);
+    }
+    this.open = false;
+  }
+}
+
+/** The consumer end of a named ring; wakes a sleeping producer at release. */
+export class RingConsumer extends SpscConsumer implements Disposable {
+  private readonly participant: Participant;
+  private open = true;
+
+  /** @internal Use {@link Ring.consumer}. */
+  constructor(ring: RingGeometry, participant: Participant) {
+    super(ring);
+    this.participant = participant;
+  }
+
+  /** Gives the first `count` peeked slots back with one store, and wakes the producer if it sleeps. */
+  override release(count: number): void {
+    super.release(count);
+    this.participant.ringer.ring(ownerParticipant(loadAfterFence(this.words, RingLayout.producerOwnerWord)));
+  }
+
+  /** Blocks the thread until something is committed; false at the time limit. */
+  block(options: BlockOptions = {}): boolean {
+    return this.participant.doorbell.block(
+      this,
+      options.timeoutMs ?? Infinity,
+      options.strategy ?? "spin-then-futex",
+    );
+  }
+
+  /** Resolves when something is committed (true) or at the time limit (false). */
+  wait(options: AwaitOptions = {}): Promise<boolean> {
+    return this.participant.doorbell.wait(this, options.timeoutMs ?? Infinity, options.signal);
+  }
+
+  [Symbol.dispose](): void {
+    if (this.open && !this.participant.region.closed) {
+      detachOwner(this.words, RingLayout.consumerOwnerWord, this.participant.index);
+    }
+    this.open = false;
+  }
+}

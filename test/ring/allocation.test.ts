@@ -1,0 +1,63 @@
+/** Ring and pool calls allocate nothing, by the engine's heap statistics. */
+
+import { heapStats } from "bun:jsc";
+import { expect, test } from "bun:test";
+import { Participant } from "../../src/ring/participant.ts";
+import { Pool } from "../../src/ring/pool.ts";
+import { Ring } from "../../src/ring/ring.ts";
+import { RegionPair } from "../support/regions.ts";
+
+/** Few enough that one small object for each stays below the size that starts a collection, which would hide it. */
+const OPERATIONS = 100_000;
+/** The smallest JavaScriptCore object takes 16 bytes: one for every operation would be 1.6 MB. */
+const LIMIT_BYTES = 160_000;
+
+/** Bytes by which the heap grew to hold what `work` allocated, garbage included: no collection runs in between. */
+function bytesAllocated(work: () => void): number {
+  for (let i = 0; i < 20; i++) work(); // compile first
+  Bun.gc(true);
+  const before = heapStats().heapCapacity;
+  work();
+  return heapStats().heapCapacity - before;
+}
+
+let sink: object = {};
+
+test("the measurement sees one object per operation", () => {
+  const allocated = bytesAllocated(() => {
+    for (let i = 0; i < OPERATIONS; i++) sink = { i };
+  });
+  expect(sink).toEqual({ i: OPERATIONS - 1 });
+  expect(allocated).toBeGreaterThan(10 * LIMIT_BYTES);
+});
+
+test("SPSC ring, bursts and singles", () => {
+  using pair = new RegionPair("alloc-ring");
+  using tx = Ring.create(pair.a, "r", { slotBytes: 16, capacity: 64 }).producer();
+  using rx = Ring.open(pair.b, "r").consumer();
+  const allocated = bytesAllocated(() => {
+    for (let i = 0; i < OPERATIONS / 8; i++) {
+      const n = tx.reserve(i % 3 === 0 ? 1 : 8);
+      for (let k = 0; k < n; k++) tx.write(k, i, 0, k, 0);
+      tx.commit(n);
+      rx.release(rx.peek(8));
+    }
+  });
+  expect(allocated).toBeLessThan(LIMIT_BYTES);
+});
+
+test("pool: loan, hand over, release", () => {
+  using pair = new RegionPair("alloc-pool");
+  const pool = Pool.create(pair.a, "p", { blockBytes: 128, blockCount: 64, metaBytes: 0 });
+  const { bit, ringer } = Participant.of(pair.a);
+  const other = Participant.of(pair.b).bit;
+  const allocated = bytesAllocated(() => {
+    for (let i = 0; i < OPERATIONS; i++) {
+      const block = pool.loan(bit);
+      pool.handOver(block, bit, other);
+      pool.clear(block, bit, ringer);
+      pool.clear(block, other, ringer);
+    }
+  });
+  expect(allocated).toBeLessThan(LIMIT_BYTES);
+});

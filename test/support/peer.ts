@@ -1,0 +1,68 @@
+/** Other processes and threads for tests, and what the kernel says about ours. */
+import { readdirSync, readFileSync } from "node:fs";
+
+const PEER = new URL("../unit/fixtures/peer.ts", import.meta.url).pathname;
+
+/** A process that runs one command of fixtures/peer.ts, said `ready`, and goes on until its stdin is closed. */
+export class Peer implements AsyncDisposable {
+  readonly #process: Bun.Subprocess<"pipe", "pipe", "inherit">;
+  readonly #lines: AsyncIterator<string>;
+
+  private constructor(args: readonly string[]) {
+    this.#process = Bun.spawn([process.execPath, PEER, ...args], {
+      stdin: "pipe",
+      stdout: "pipe",
+      stderr: "inherit",
+    });
+    this.#lines = lines(this.#process.stdout);
+  }
+
+  static async start(...args: readonly string[]): Promise<Peer> {
+    const peer = new Peer(args);
+    const first = await peer.nextLine();
+    if (first !== "ready") throw new Error(`the peer said ${JSON.stringify(first)} instead of ready`);
+    return peer;
+  }
+
+  get pid(): number {
+    return this.#process.pid;
+  }
+
+  /** The next line it prints; empty at the end. */
+  async nextLine(): Promise<string> {
+    const { value, done } = await this.#lines.next();
+    return done ? "" : value;
+  }
+
+  async kill(): Promise<void> {
+    this.#process.kill("SIGKILL");
+    await this.#process.exited;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#process.stdin.end();
+    await this.#process.exited;
+  }
+}
+
+async function* lines(stream: ReadableStream<Uint8Array>): AsyncGenerator<string> {
+  const decoder = new TextDecoder();
+  let rest = "";
+  for await (const chunk of stream) {
+    const parts = (rest + decoder.decode(chunk, { stream: true })).split("\n");
+    rest = parts.pop()!;
+    yield* parts;
+  }
+  if (rest !== "") yield rest;
+}
+
+export function openDescriptors(): number {
+  return readdirSync("/proc/self/fd").length;
+}
+
+/** Lines of /proc/self/maps that name `path`. */
+export function mapsOf(path: string): string[] {
+  return readFileSync("/proc/self/maps", "utf8")
+    .split("\n")
+    .filter((line) => line.includes(path));
+}

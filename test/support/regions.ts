@@ -1,0 +1,33 @@
+/** Regions for tests: unique names, and nothing left behind. */
+import { existsSync } from "node:fs";
+import { Region } from "../../src/memory/region.ts";
+
+let counter = 0;
+
+export function uniqueName(label: string): string {
+  return `test-${label}-${process.pid}-${counter++}`;
+}
+
+/** Two handles of one new region, as two participants would have them; both and the file go when it is disposed. */
+export class RegionPair implements Disposable {
+  readonly name: string;
+  readonly a: Region;
+  readonly b: Region;
+
+  constructor(label: string, size: number | string = "1MiB") {
+    this.name = uniqueName(label);
+    this.a = Region.create(this.name, { size });
+    this.b = Region.open(this.name);
+  }
+
+  [Symbol.dispose](): void {
+    this.b.close();
+    this.a.close();
+    Region.destroy(this.name);
+  }
+}
+
+/** True when the region's file is gone from shared memory. */
+export function isGone(name: string): boolean {
+  return !existsSync(`${process.env["PHYSRING_SHM_DIR"] ?? "/dev/shm"}/physring.${name}`);
+}
