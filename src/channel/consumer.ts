@@ -39,6 +39,11 @@ export class FrameConsumer implements Disposable, AsyncIterable<Frame>, Conditio
     return this.#receiver.lane;
   }
 
+  /** Identity of this consumer's stay on its lane: what the producer's {@link FrameProducer.observer} is told. */
+  get attachment(): number {
+    return this.#receiver.attachment;
+  }
+
   /** Descriptors this lane refused because they made no sense or were stale. */
   get rejected(): number {
     return this.#receiver.rejected;

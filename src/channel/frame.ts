@@ -25,6 +25,7 @@ export interface FrameHeader {
   readonly lengthBytes: number;
   readonly tag: number;
   readonly metaLength: number;
+  readonly receiverCount: number;
   readonly sequence: number;
   readonly timestampNs: number;
 }
@@ -40,6 +41,8 @@ export class Frame implements Disposable, SendFields {
   tag: number;
   /** @internal */
   metaLength: number;
+  /** @internal */
+  readonly soleReceiver: boolean;
   readonly #participant: Participant;
   #offset: RegionOffset;
   #lengthBytes: number;
@@ -56,6 +59,7 @@ export class Frame implements Disposable, SendFields {
     this.#lengthBytes = header?.lengthBytes ?? pool.geometry.blockBytes;
     this.tag = header?.tag ?? 0;
     this.metaLength = header?.metaLength ?? 0;
+    this.soleReceiver = header === null || header.receiverCount === 1;
     this.sequence = header?.sequence ?? -1;
     this.timestampNs = header?.timestampNs ?? 0;
   }

@@ -3,7 +3,7 @@
 import type { ChannelGeometry } from "../ring/channel-geometry.ts";
 import type { Condition } from "../ring/doorbell.ts";
 import { ArgumentError, BackpressureError, WaitTimeoutError } from "../ring/errors.ts";
-import { LaneSender, SendResult } from "../ring/lane-sender.ts";
+import { LaneSender, type SendObserver, SendResult } from "../ring/lane-sender.ts";
 import { ChannelLayout, RingLayout } from "../ring/layout.ts";
 import { Participant } from "../ring/participant.ts";
 import type { AwaitOptions, BlockOptions } from "../ring/ring.ts";
@@ -61,6 +61,11 @@ export class FrameProducer implements Disposable {
   /** Frames in the fullest lane that its consumer has not taken. */
   get backlog(): number {
     return this.#sender.backlog();
+  }
+
+  /** Is told who gets which frame, for exact accounting; null (default): nobody. */
+  set observer(observer: SendObserver | null) {
+    this.#sender.observer = observer;
   }
 
   /** Sequence number the next frame gets. */
@@ -201,7 +206,10 @@ export class FrameProducer implements Disposable {
     }
   }
 
-  /** Sends now: true, false (dropped), or null: policy `block` and no room; the frame stays yours. */
+  /**
+   * Sends now: true, false (dropped), or null: the frame stays yours, for policy `block` has no room, or the stage it came from
+   * has not let go yet. Wait as {@link send} does, or try again.
+   */
   trySend(frame: Frame): boolean | null {
     this.#assertOpen();
     frame.assertSendable(this.#participant, this.#channel.pool);

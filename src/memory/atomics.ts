@@ -6,6 +6,8 @@
  * free-running indices with `(a - b) >>> 0`.
  */
 
+import { Membarrier, membarrier } from "../ffi/process.ts";
+
 /**
  * Acquire load. On x86-64 JavaScriptCore compiles a hot `Atomics.load` to a locked read-modify-write (measured, see
  * docs/ARCHITECTURE.md): it takes the cache line away from its writer. Poll with {@link loadHint} and confirm with this.
@@ -64,13 +66,58 @@ export function pause(): void {
   Atomics.pause();
 }
 
-const plainLoadsAreOrdered = process.arch === "x64";
+/** x86-64 is TSO: stores stay in order, loads stay in order, and no load moves before an earlier locked instruction. */
+const TOTAL_STORE_ORDER = process.arch === "x64";
 
 /**
  * A load that must not move before an earlier {@link fence}, {@link storeRelease} or read-modify-write of this thread (the
- * waker's side of a doorbell). x86-64 never reorders a load before a locked instruction, so a plain load serves there and
- * leaves the line shared; arm64 may, so it is a load-acquire there, which stays behind an earlier store-release.
+ * waker's side of a doorbell). On x86-64 a plain load serves and leaves the line shared; elsewhere it is a load-acquire, which
+ * stays behind an earlier store-release.
  */
 export function loadAfterFence(words: Int32Array, index: number): number {
-  return plainLoadsAreOrdered ? words[index]! : Atomics.load(words, index);
+  return TOTAL_STORE_ORDER ? words[index]! : Atomics.load(words, index);
+}
+
+/**
+ * Whether this process may leave the fence between publishing and reading a doorbell to the sleeper (docs/PROTOCOL.md §3):
+ * it is registered for MEMBARRIER_CMD_GLOBAL_EXPEDITED, with which the sleeper runs a full barrier on every processor that
+ * runs one of our threads. That is how liburcu and folly make fences asymmetric.
+ */
+const SLEEPER_FENCES = TOTAL_STORE_ORDER && registerForSleepersFence();
+
+function registerForSleepersFence(): boolean {
+  try {
+    membarrier(Membarrier.registerGlobalExpedited);
+    return true;
+  } catch {
+    return false; // an old kernel, or a seccomp filter: publish with a fence
+  }
+}
+
+/**
+ * Publishes an index: a release store, and a full fence before a following {@link loadAfterFence} unless the sleeper supplies it.
+ *
+ * On x86-64 a plain typed-array store is the release: the processor keeps stores in order, and JavaScriptCore keeps typed-array
+ * accesses in program order (it holds them all in one abstract heap). That is the engine's choice, not the language's, so
+ * test/robust/torture.ts checks it with 2*10^8 messages. `Atomics.store` is an exchange there, a full fence for every message.
+ */
+export function publish(words: Int32Array, index: number, value: number): void {
+  if (SLEEPER_FENCES) words[index] = value;
+  else Atomics.store(words, index, value);
+}
+
+/**
+ * The sleeper's fence, between arming its doorbell and looking again: orders the look behind the arming, here and, by
+ * membarrier(2), at every publisher that left its fence to us. False when the kernel does not provide it: such a publisher's last
+ * message can go unnoticed until the sleep ends, so sleep briefly.
+ */
+export function sleepersFence(): boolean {
+  fence();
+  if (!TOTAL_STORE_ORDER) return true;
+  try {
+    membarrier(Membarrier.globalExpedited);
+    return true;
+  } catch {
+    return false;
+  }
 }

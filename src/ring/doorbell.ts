@@ -6,7 +6,7 @@ import { mkdirSync, rmSync } from "node:fs";
 import { closeFile } from "../ffi/files.ts";
 import { futexWait, futexWake } from "../ffi/futex.ts";
 import { bindUnix, datagramSocket, sendByteTo, unixAddress } from "../ffi/sockets.ts";
-import { exchange, fence, loadAfterFence, pause, storeRelease } from "../memory/atomics.ts";
+import { exchange, loadAfterFence, pause, sleepersFence, storeRelease } from "../memory/atomics.ts";
 import type { ControlArea } from "../memory/control.ts";
 import { Control, ParticipantRecord, WORD_BYTES } from "../memory/layout.ts";
 
@@ -24,6 +24,8 @@ const ASLEEP_EVENT_LOOP = 2;
 
 /** Longest sleep before a waiter looks whether a peer has died; the decision itself is the kernel lock's. */
 const SLICE_MS = 50;
+/** The same where a publisher may have left its fence to us and the kernel does not help. */
+const SLICE_WITHOUT_FENCE_MS = 1;
 const SPIN_MS = 0.02;
 const SPINS_PER_CLOCK_READ = 32;
 
@@ -47,24 +49,27 @@ function socketPath(directory: string, participant: number, generation: number):
 
 /** The waking side. One for each region handle; holds the socket that datagrams leave from. */
 export class DoorbellRinger implements Disposable {
+  // On the path of every commit: TypeScript-private, see spsc.ts.
+  private readonly words: Int32Array;
   readonly #control: ControlArea;
   #socketFd = -1;
   readonly #addresses: { generation: number; address: Uint8Array }[] = [];
 
   constructor(control: ControlArea) {
     this.#control = control;
+    this.words = control.words;
   }
 
   /**
-   * Wakes `participant` if it sleeps. The caller has published and fenced before (SYNC doorbell: publish, fence, read
-   * against arm, fence, look).
+   * Wakes `participant` if it sleeps. The caller has published before (SYNC doorbell: publish, fence, read against arm, fence,
+   * look).
    */
   ring(participant: number): void {
     // The index may come from an owner word in shared memory: out of range is nobody.
     if (participant < 0 || participant >= ParticipantRecord.capacity) return;
-    const words = this.#control.words;
     const index = doorbellIndex(participant);
-    if (loadAfterFence(words, index) !== AWAKE) this.#wake(participant, exchange(words, index, AWAKE));
+    if (loadAfterFence(this.words, index) !== AWAKE)
+      this.#wake(participant, exchange(this.words, index, AWAKE));
   }
 
   #wake(participant: number, mode: number): void {
@@ -166,9 +171,10 @@ export class Doorbell implements Disposable {
   #sleep(condition: Condition, sleepMs: number): boolean {
     const words = this.#control.words;
     storeRelease(words, this.#index, ASLEEP_FUTEX);
-    fence();
+    const limitMs = sleepersFence() ? sleepMs : Math.min(sleepMs, SLICE_WITHOUT_FENCE_MS);
     if (!condition.ready()) {
-      futexWait(this.#control.address + this.#index * WORD_BYTES, ASLEEP_FUTEX, Math.max(0, sleepMs) * 1e6);
+      const address = this.#control.address + this.#index * WORD_BYTES;
+      futexWait(address, ASLEEP_FUTEX, Math.max(0, limitMs) * 1e6);
     }
     storeRelease(words, this.#index, AWAKE);
     // A waiter in the event loop shares the doorbell: it looks again, and arms anew, once this thread is back there.
@@ -219,7 +225,7 @@ export class Doorbell implements Disposable {
   #look(): void {
     if (this.#pending.size === 0) return;
     storeRelease(this.#control.words, this.#index, ASLEEP_EVENT_LOOP);
-    fence();
+    sleepersFence();
     for (const wait of this.#pending) {
       if (this.#closed || wait.condition.ready()) wait.resolve(!this.#closed);
     }

@@ -15,7 +15,7 @@ import type { ChannelGeometry } from "./channel-geometry.ts";
 import { headIndex, headWord, isClaimed, usedSlots } from "./drop-oldest.ts";
 import { CorruptError, InUseError, SameHandleError } from "./errors.ts";
 import { ChannelLayout, LaneSlotLayout, OwnerWord, RingLayout } from "./layout.ts";
-import { attachOwner, detachOwner, markBusy, ownerParticipant } from "./owner.ts";
+import { attachmentOf, attachOwner, detachOwner, markBusy, ownerParticipant } from "./owner.ts";
 import type { Participant } from "./participant.ts";
 
 /** How a stream ended, as its consumer sees it. */
@@ -177,6 +177,11 @@ export class LaneReceiver {
     storePlain(words, RingLayout.rejectedWord, (words[RingLayout.rejectedWord]! + 1) | 0);
   }
 
+  /** This stay on this lane, as the sender's observer is told of it. */
+  get attachment(): number {
+    return attachmentOf(this.lane, this.#owner);
+  }
+
   /** Descriptors refused on this lane since it was created. */
   get rejected(): number {
     return this.#words[RingLayout.rejectedWord]! >>> 0;
@@ -217,6 +222,11 @@ export class LaneReceiver {
       (this.#slot[LaneSlotLayout.timestampLowWord]! >>> 0) +
       (this.#slot[LaneSlotLayout.timestampHighWord]! & 0x1f_ffff) * 2 ** 32
     );
+  }
+
+  /** How many consumers the sender handed this frame to. */
+  get receiverCount(): number {
+    return this.#slot[LaneSlotLayout.receiverCountWord]! >>> 0;
   }
 
   get metaLength(): number {

@@ -3,12 +3,12 @@
  * Nothing here allocates per frame.
  */
 import { monotonicNs } from "../ffi/clock.ts";
-import { loadAcquire, loadAfterFence, storePlain, storeRelease } from "../memory/atomics.ts";
+import { loadAcquire, loadAfterFence, pause, storePlain, storeRelease } from "../memory/atomics.ts";
 import type { ChannelGeometry } from "./channel-geometry.ts";
 import { Claim, claimOldest, usedSlots } from "./drop-oldest.ts";
 import { BackpressureError, CorruptError, FrameSharedError, InUseError, SameHandleError } from "./errors.ts";
 import { ChannelLayout, LaneSlotLayout, RingLayout } from "./layout.ts";
-import { attachOwner, detachOwner, ownerParticipant, receiverOf } from "./owner.ts";
+import { attachmentOf, attachOwner, detachOwner, ownerParticipant, receiverOf } from "./owner.ts";
 import type { Participant } from "./participant.ts";
 
 /** What a frame says of itself besides its block. */
@@ -18,6 +18,8 @@ export interface SendFields {
   lengthBytes: number;
   tag: number;
   metaLength: number;
+  /** The frame was handed to this participant alone: another holder can only be its sender, about to let go. */
+  soleReceiver: boolean;
 }
 
 /** Outcome of a send that did not throw. */
@@ -31,8 +33,21 @@ export const SendResult = {
 } as const;
 export type SendResultCode = (typeof SendResult)[keyof typeof SendResult];
 
+/** Told, synchronously, who gets which frame. For exact accounting; `attachment` is {@link LaneReceiver.attachment}. */
+export interface SendObserver {
+  /** The block of the frame being sent went to this consumer. */
+  published(block: number, attachment: number): void;
+  /** The oldest frame of this consumer, in this block, was dropped before the consumer took it. */
+  takenBack(block: number, attachment: number): void;
+  /** The consumer of this lane does not get the frame being sent: its lane is full. */
+  missed(lane: number): void;
+}
+
 const NO_LANE = -1;
 const NOBODY = 0;
+const NO_BLOCK = -1;
+/** Some 5 µs; a sender preempted just there is waited for asleep. */
+const ALONE_SPINS = 128;
 
 /** Producer of a channel. One per channel at a time. Also the {@link Condition} "what the last send lacked is there". */
 export class LaneSender {
@@ -41,9 +56,13 @@ export class LaneSender {
   readonly #tails: Int32Array;
   readonly #owners: Int32Array;
   readonly #chosen: Int32Array;
+  /** See {@link SendObserver}. */
+  observer: SendObserver | null = null;
   #chosenCount = 0;
   /** Lane that the last send found full; −1: any lane will do. */
   #fullLane = NO_LANE;
+  /** Block that the last send could not forward yet because its sender still held it. */
+  #awaitedBlock = NO_BLOCK;
   #nextLane = 0;
   #sequence: number;
   #attached = true;
@@ -120,8 +139,10 @@ export class LaneSender {
     return this.#used(lane) < this.channel.laneCapacity;
   }
 
-  /** Condition for a waiting producer: the lane that was full has room or lost its consumer; or any lane can take a frame. */
+  /** Condition for a waiting producer: what the last send lacked is there. The awaited block is ours alone; or the lane that was full has room or lost its consumer; or any lane can take a frame. */
   ready(): boolean {
+    if (this.#awaitedBlock !== NO_BLOCK)
+      return this.channel.pool.holders(this.#awaitedBlock) === this.participant.bit;
     const lane = this.#fullLane;
     if (lane !== NO_LANE) return !this.#isAttached(lane) || this.#hasRoom(lane);
     for (let l = 0; l < this.channel.lanes.length; l++)
@@ -130,13 +151,19 @@ export class LaneSender {
   }
 
   /**
-   * Sends a block that this participant holds exclusively. On `sent` and `dropped` the hold is gone.
+   * Sends a block that this participant holds exclusively. On `sent` and `dropped` the hold is gone. `full` also when the sender
+   * this frame came from has published it and not yet let go.
    * @throws BackpressureError policy `fail`, no room: the block stays with the caller
-   * @throws FrameSharedError somebody else holds the block too: it stays with the caller
+   * @throws FrameSharedError other receivers hold the block too: it stays with the caller
    */
   send(block: number, fields: Readonly<SendFields>): SendResultCode {
     const pool = this.channel.pool;
-    if (pool.holders(block) !== this.participant.bit) throw new FrameSharedError(block);
+    this.#awaitedBlock = NO_BLOCK;
+    if (!this.#isAlone(block)) {
+      if (!fields.soleReceiver) throw new FrameSharedError(block);
+      this.#awaitedBlock = block;
+      return SendResult.full;
+    }
     // A lane whose consumer dies between choice and publication gets nothing; then another is chosen, a bounded number of times.
     for (let attempt = 0; attempt <= this.channel.lanes.length; attempt++) {
       const full = this.channel.delivery === "all" ? this.#chooseAll() : this.#chooseOne();
@@ -145,12 +172,30 @@ export class LaneSender {
         return this.#drop(block, full ? ChannelLayout.droppedWord : ChannelLayout.unclaimedWord);
       if (this.#publish(block, fields, pool.generation(block)) > 0) {
         pool.clear(block, this.participant.bit, this.participant.ringer);
+        this.#ringReceivers();
         this.#advanceSequence();
         this.#count(ChannelLayout.publishedWord);
         return SendResult.sent;
       }
     }
     return this.#drop(block, ChannelLayout.unclaimedWord);
+  }
+
+  /** Exclusive holder, now or within the few instructions that a sender takes between publishing and letting go. */
+  #isAlone(block: number): boolean {
+    for (let spins = 0; spins < ALONE_SPINS; spins++) {
+      if (this.channel.pool.holders(block) === this.participant.bit) return true;
+      pause();
+    }
+    return false;
+  }
+
+  /** After the own hold is gone, so that a woken receiver can forward at once. */
+  #ringReceivers(): void {
+    for (let i = 0; i < this.#chosenCount; i++) {
+      const owner = this.#owners[this.#chosen[i]!]!;
+      if (owner !== NOBODY) this.participant.ringer.ring(receiverOf(owner));
+    }
   }
 
   #drop(block: number, counterWord: number): SendResultCode {
@@ -172,6 +217,7 @@ export class LaneSender {
         full = true;
         this.#fullLane = lane;
         if (this.channel.policy === "block") break;
+        this.observer?.missed(lane);
       }
     }
     return full;
@@ -230,6 +276,7 @@ export class LaneSender {
     participant.leaveSection();
     if (claimed === Claim.none) return false;
     if (claimed === Claim.stale) return true;
+    this.observer?.takenBack(claimed, attachmentOf(lane, owner));
     this.channel.pool.clear(claimed, participant.bit, participant.ringer);
     this.#countLane(lane, RingLayout.droppedOldestWord);
     participant.ringer.ring(receiverOf(owner));
@@ -295,7 +342,7 @@ export class LaneSender {
     this.#tails[lane] = tail;
     // SYNC publish: release pairs with the receiver's acquire load of tail. Single writer: the producer.
     storeRelease(words, RingLayout.tailWord, tail);
-    this.participant.ringer.ring(receiver);
+    this.observer?.published(block, attachmentOf(lane, owner));
     return true;
   }
 
@@ -329,6 +376,7 @@ export class LaneSender {
     storePlain(words, slot + LaneSlotLayout.timestampHighWord, (timestampNs / 2 ** 32) | 0);
     storePlain(words, slot + LaneSlotLayout.metaLengthWord, fields.metaLength);
     storePlain(words, slot + LaneSlotLayout.receiverWord, owner);
+    storePlain(words, slot + LaneSlotLayout.receiverCountWord, this.#chosenCount);
   }
 
   #advanceSequence(): void {

@@ -126,7 +126,7 @@ export const ChannelLayout = {
 /**
  * Slot of a lane: a descriptor and what a receiver needs to check it and to make a frame of it.
  *
- *     w0..w3 descriptor | w4 block | w5 generation | w6, w7 sequence | w8, w9 timestampNs | w10 metaLength | w11 receiver (owner word)
+ *     w0..w3 descriptor | w4 block | w5 generation | w6, w7 sequence | w8, w9 timestampNs | w10 metaLength | w11 receiver (owner word) | w12 receiver count
  */
 export const LaneSlotLayout = {
   ...DescriptorLayout,
@@ -138,6 +138,7 @@ export const LaneSlotLayout = {
   timestampHighWord: 9,
   metaLengthWord: 10,
   receiverWord: 11,
+  receiverCountWord: 12,
   sizeBytes: 64,
   sizeWords: 16,
 } as const;

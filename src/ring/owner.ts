@@ -17,6 +17,11 @@ export function receiverOf(owner: number): number {
   return (owner & OwnerWord.busyBit) !== 0 ? -1 : ownerParticipant(owner);
 }
 
+/** One consumer's stay on one lane of a channel as a number: no two stays have the same. `owner` is its owner word without busy. */
+export function attachmentOf(lane: number, owner: number): number {
+  return lane * 2 ** 32 + (owner >>> 0);
+}
+
 function isVacant(owner: number): boolean {
   return (owner & (OwnerWord.participantMask | OwnerWord.busyBit)) === 0;
 }

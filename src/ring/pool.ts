@@ -197,10 +197,15 @@ export class Pool {
     return compareAndSwap(this.#words, this.#control(block) + PoolLayout.holdersWord, bit, bit | receivers);
   }
 
-  /** Steps *release*, *undo* and *sweep*: clears `bit`, wakes those who wait for a block when it was the last. True if it was set. */
+  /**
+   * Steps *release*, *undo* and *sweep*: clears `bit`. The last hold wakes those who wait for a block, the last but one wakes the
+   * remaining holder, who may wait to be alone. True if the bit was set.
+   */
   clear(block: number, bit: number, ringer: DoorbellRinger): boolean {
     const before = fetchAnd(this.#words, this.#control(block) + PoolLayout.holdersWord, ~bit);
-    if (before === bit) this.#wakeWaiters(ringer);
+    const after = before & ~bit;
+    if (after === 0) this.#wakeWaiters(ringer);
+    else if ((after & (after - 1)) === 0) ringer.ring(31 - Math.clz32(after));
     return (before & bit) !== 0;
   }
 

@@ -13,7 +13,7 @@
  * These classes use TypeScript-private fields, not #private ones, and 32-bit integers throughout: JavaScriptCore compiles
  * the former twice as fast (docs/BENCHMARKS.md). Indices are compared as unsigned differences.
  */
-import { loadAcquire, loadHint, pause, storePlain, storeRelease } from "../memory/atomics.ts";
+import { loadAcquire, loadHint, pause, publish, storePlain } from "../memory/atomics.ts";
 import { LINE_BYTES, WORD_BYTES } from "../memory/layout.ts";
 import { CorruptError } from "./errors.ts";
 import { RingLayout } from "./layout.ts";
@@ -132,7 +132,7 @@ export class SpscProducer {
     this.reserved = 0;
     this.tail = (this.tail + count) | 0;
     // SYNC publish: release pairs with the consumer's acquire load of tail. Single writer: the producer.
-    storeRelease(this.words, RingLayout.tailWord, this.tail);
+    publish(this.words, RingLayout.tailWord, this.tail);
   }
 
   /** Slots committed and not released, by the consumer's current index. */
@@ -223,7 +223,7 @@ export class SpscConsumer {
     this.peeked = 0;
     this.head = (this.head + count) | 0;
     // SYNC free-slot: release pairs with the producer's acquire load of head. Single writer: the consumer.
-    storeRelease(this.words, RingLayout.headWord, this.head);
+    publish(this.words, RingLayout.headWord, this.head);
   }
 
   /** Whether something is committed; one plain load and, when that says yes, one atomic. */
