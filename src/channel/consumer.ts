@@ -1,10 +1,11 @@
 /** The consuming end of a channel: receive → read → release. */
 import type { ChannelGeometry } from "../ring/channel-geometry.ts";
 import type { Condition } from "../ring/doorbell.ts";
-import { ArgumentError, PeerDiedError, WaitTimeoutError } from "../ring/errors.ts";
+import { ArgumentError, PeerDiedError } from "../ring/errors.ts";
 import { LaneReceiver } from "../ring/lane-receiver.ts";
 import { Participant } from "../ring/participant.ts";
 import type { AwaitOptions, BlockOptions } from "../ring/ring.ts";
+import { type Attempt, attemptAsync, attemptBlocking } from "./attempt.ts";
 import { Frame } from "./frame.ts";
 
 /** How a consumer takes the end of its producer. */
@@ -18,6 +19,7 @@ export class FrameConsumer implements Disposable, AsyncIterable<Frame>, Conditio
   readonly #participant: Participant;
   readonly #receiver: LaneReceiver;
   readonly #reconnect: boolean;
+  readonly #next: Attempt<Frame | null>;
   #open = true;
 
   /** @internal Use {@link Channel.consumer}. */
@@ -26,6 +28,12 @@ export class FrameConsumer implements Disposable, AsyncIterable<Frame>, Conditio
     this.#participant = Participant.of(channel.region);
     this.#receiver = new LaneReceiver(channel, this.#participant);
     this.#reconnect = options.reconnect ?? false;
+    this.#next = {
+      participant: this.#participant,
+      condition: this,
+      attempt: () => this.tryReceive() ?? (this.ended ? null : undefined),
+      what: `receive on channel ${channel.name}`,
+    };
     channel.region.onClose(() => this.close());
   }
 
@@ -77,34 +85,12 @@ export class FrameConsumer implements Disposable, AsyncIterable<Frame>, Conditio
    * @throws WaitTimeoutError; PeerDiedError when the producer died (after everything it sent was received)
    */
   receive(options: BlockOptions = {}): Frame | null {
-    const deadlineMs = performance.now() + (options.timeoutMs ?? Infinity);
-    for (;;) {
-      const frame = this.tryReceive();
-      if (frame !== null) return frame;
-      if (this.ended) return null;
-      if (
-        !this.#participant.doorbell.block(
-          this,
-          deadlineMs - performance.now(),
-          options.strategy ?? "spin-then-futex",
-        )
-      ) {
-        throw new WaitTimeoutError(`receive on channel ${this.#channel.name}`, options.timeoutMs ?? Infinity);
-      }
-    }
+    return this.tryReceive() ?? attemptBlocking(this.#next, options);
   }
 
   /** Like {@link receive}, leaving the event loop free. */
   async receiveAsync(options: AwaitOptions = {}): Promise<Frame | null> {
-    const deadlineMs = performance.now() + (options.timeoutMs ?? Infinity);
-    for (;;) {
-      const frame = this.tryReceive();
-      if (frame !== null) return frame;
-      if (this.ended) return null;
-      if (!(await this.#participant.doorbell.wait(this, deadlineMs - performance.now(), options.signal))) {
-        throw new WaitTimeoutError(`receive on channel ${this.#channel.name}`, options.timeoutMs ?? Infinity);
-      }
-    }
+    return this.tryReceive() ?? (await attemptAsync(this.#next, options));
   }
 
   /** `for await (using frame of consumer)`: frames until the stream ends. A frame the loop body did not dispose is not released here. */

@@ -7,6 +7,7 @@ import { LaneSender, type SendObserver, SendResult } from "../ring/lane-sender.t
 import { ChannelLayout, RingLayout } from "../ring/layout.ts";
 import { Participant } from "../ring/participant.ts";
 import type { AwaitOptions, BlockOptions } from "../ring/ring.ts";
+import { type Attempt, attemptAsync, attemptBlocking } from "./attempt.ts";
 import { Frame } from "./frame.ts";
 
 /** Counters of a channel since it was created. */
@@ -41,7 +42,7 @@ export class FrameProducer implements Disposable {
   readonly #channel: ChannelGeometry;
   readonly #participant: Participant;
   readonly #sender: LaneSender;
-  readonly #blockFree: Condition;
+  readonly #lateLoan: Attempt<Frame>;
   #open = true;
 
   /** @internal Use {@link Channel.producer}. */
@@ -49,7 +50,12 @@ export class FrameProducer implements Disposable {
     this.#channel = channel;
     this.#participant = Participant.of(channel.region);
     this.#sender = new LaneSender(channel, this.#participant);
-    this.#blockFree = { ready: () => channel.pool.hasFree() };
+    this.#lateLoan = {
+      participant: this.#participant,
+      condition: { ready: () => channel.pool.hasFree() },
+      attempt: () => this.tryLoan() ?? undefined,
+      what: `loan on channel ${channel.name}: no block was released`,
+    };
     channel.region.onClose(() => this.close());
   }
 
@@ -92,23 +98,11 @@ export class FrameProducer implements Disposable {
   loan(options: BlockOptions = {}): Frame | null {
     const frame = this.#loanNow();
     if (frame !== undefined) return frame;
-    const { pool } = this.#channel;
-    const deadlineMs = performance.now() + (options.timeoutMs ?? Infinity);
-    pool.addWaiter(this.#participant.bit);
+    this.#channel.pool.addWaiter(this.#participant.bit);
     try {
-      for (;;) {
-        const ready = this.#participant.doorbell.block(
-          this.#blockFree,
-          deadlineMs - performance.now(),
-          options.strategy ?? "spin-then-futex",
-        );
-        const late = ready ? this.tryLoan() : null;
-        if (late !== null) return late;
-        if (performance.now() >= deadlineMs)
-          throw new WaitTimeoutError("loan: no block was released", options.timeoutMs ?? Infinity);
-      }
+      return attemptBlocking(this.#lateLoan, options);
     } finally {
-      pool.removeWaiter(this.#participant.bit);
+      this.#channel.pool.removeWaiter(this.#participant.bit);
     }
   }
 
@@ -116,23 +110,11 @@ export class FrameProducer implements Disposable {
   async loanAsync(options: AwaitOptions = {}): Promise<Frame | null> {
     const frame = this.#loanNow();
     if (frame !== undefined) return frame;
-    const { pool } = this.#channel;
-    const deadlineMs = performance.now() + (options.timeoutMs ?? Infinity);
-    pool.addWaiter(this.#participant.bit);
+    this.#channel.pool.addWaiter(this.#participant.bit);
     try {
-      for (;;) {
-        const ready = await this.#participant.doorbell.wait(
-          this.#blockFree,
-          deadlineMs - performance.now(),
-          options.signal,
-        );
-        const late = ready ? this.tryLoan() : null;
-        if (late !== null) return late;
-        if (performance.now() >= deadlineMs)
-          throw new WaitTimeoutError("loan: no block was released", options.timeoutMs ?? Infinity);
-      }
+      return await attemptAsync(this.#lateLoan, options);
     } finally {
-      if (this.#open && !this.#channel.region.closed) pool.removeWaiter(this.#participant.bit);
+      if (!this.#channel.region.closed) this.#channel.pool.removeWaiter(this.#participant.bit);
     }
   }
 
@@ -176,34 +158,21 @@ export class FrameProducer implements Disposable {
    * @throws BackpressureError (`fail`; the frame stays yours), FrameSharedError, FrameReleasedError, WaitTimeoutError
    */
   send(frame: Frame, options: BlockOptions = {}): boolean {
-    const deadlineMs = performance.now() + (options.timeoutMs ?? Infinity);
-    for (;;) {
-      const sent = this.trySend(frame);
-      if (sent !== null) return sent;
-      if (
-        !this.#participant.doorbell.block(
-          this.#sender,
-          deadlineMs - performance.now(),
-          options.strategy ?? "spin-then-futex",
-        )
-      ) {
-        throw new WaitTimeoutError("send: no consumer made room", options.timeoutMs ?? Infinity);
-      }
-    }
+    return this.trySend(frame) ?? attemptBlocking(this.#sending(frame), options);
   }
 
   /** Like {@link send}, leaving the event loop free. */
   async sendAsync(frame: Frame, options: AwaitOptions = {}): Promise<boolean> {
-    const deadlineMs = performance.now() + (options.timeoutMs ?? Infinity);
-    for (;;) {
-      const sent = this.trySend(frame);
-      if (sent !== null) return sent;
-      if (
-        !(await this.#participant.doorbell.wait(this.#sender, deadlineMs - performance.now(), options.signal))
-      ) {
-        throw new WaitTimeoutError("send: no consumer made room", options.timeoutMs ?? Infinity);
-      }
-    }
+    return this.trySend(frame) ?? (await attemptAsync(this.#sending(frame), options));
+  }
+
+  #sending(frame: Frame): Attempt<boolean> {
+    return {
+      participant: this.#participant,
+      condition: this.#sender,
+      attempt: () => this.trySend(frame) ?? undefined,
+      what: `send on channel ${this.#channel.name}: no consumer made room`,
+    };
   }
 
   /**

@@ -1,7 +1,7 @@
 /** Creating, opening and checking the geometry of a channel (PROTOCOL.md §7). Nothing here runs per frame. */
 import { regionOffset } from "../memory/brands.ts";
 import type { DirectoryEntry } from "../memory/directory.ts";
-import { ObjectKind, WORD_BYTES } from "../memory/layout.ts";
+import { Directory, ObjectKind, WORD_BYTES } from "../memory/layout.ts";
 import type { Region } from "../memory/region.ts";
 import { ArgumentError, CorruptError } from "./errors.ts";
 import {
@@ -148,7 +148,8 @@ export function openChannelGeometry(region: Region, entry: DirectoryEntry): Chan
   const laneBytes = words[ChannelLayout.laneBytesWord]! >>> 0;
   const policy = nameOf(Policy, words[ChannelLayout.policyWord]!);
   const delivery = nameOf(Delivery, words[ChannelLayout.deliveryWord]!);
-  const poolEntry = region.directory.at(words[ChannelLayout.poolIndexWord]! >>> 0);
+  const poolIndex = words[ChannelLayout.poolIndexWord]! >>> 0;
+  const poolEntry = poolIndex < Directory.capacity ? region.directory.at(poolIndex) : null;
   const intact =
     words[ChannelLayout.magicWord] === ChannelLayout.magic &&
     words[ChannelLayout.versionWord] === ChannelLayout.version &&

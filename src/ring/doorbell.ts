@@ -112,6 +112,7 @@ export class DoorbellRinger implements Disposable {
 interface PendingWait {
   readonly condition: Condition;
   readonly resolve: (ready: boolean) => void;
+  readonly reject: (error: unknown) => void;
 }
 
 /** The sleeping side: the doorbell of one participant. */
@@ -197,37 +198,50 @@ export class Doorbell implements Disposable {
         this.#pending.delete(wait);
         if (this.#pending.size === 0) this.#disarm();
       };
-      const onAbort = (): void => {
-        finish();
-        reject(signal?.reason);
-      };
       const wait: PendingWait = {
         condition,
         resolve: (ready) => {
           finish();
           resolve(ready);
         },
+        reject: (error) => {
+          finish();
+          reject(error);
+        },
       };
-      const timer = Number.isFinite(timeoutMs)
-        ? setTimeout(() => wait.resolve(condition.ready()), timeoutMs)
-        : undefined;
+      const onAbort = (): void => wait.reject(signal?.reason);
+      const timer = Number.isFinite(timeoutMs) ? setTimeout(() => this.#lookFor(wait, true), timeoutMs) : undefined;
       signal?.addEventListener("abort", onAbort);
       this.#pending.add(wait);
-      this.#sliceTimer ??= setInterval(() => {
-        this.#onSlice();
-        this.#look();
-      }, SLICE_MS);
+      this.#sliceTimer ??= setInterval(() => this.#slice(), SLICE_MS);
       this.#look();
     });
   }
 
-  /** Arms the doorbell for the event loop and resolves whoever is ready. SYNC doorbell: arm, fence, look. */
+  #slice(): void {
+    try {
+      this.#onSlice();
+    } catch (error) {
+      for (const wait of [...this.#pending]) wait.reject(error);
+    }
+    this.#look();
+  }
+
+  /** Arms the doorbell for the event loop and ends the waits that are over. SYNC doorbell: arm, fence, look. */
   #look(): void {
     if (this.#pending.size === 0) return;
     storeRelease(this.#control.words, this.#index, ASLEEP_EVENT_LOOP);
     sleepersFence();
-    for (const wait of this.#pending) {
-      if (this.#closed || wait.condition.ready()) wait.resolve(!this.#closed);
+    for (const wait of [...this.#pending]) this.#lookFor(wait, false);
+  }
+
+  /** Errors of the condition (a corrupt segment) belong to whoever awaits it, not to the event loop. */
+  #lookFor(wait: PendingWait, last: boolean): void {
+    try {
+      const ready = !this.#closed && wait.condition.ready();
+      if (ready || last || this.#closed) wait.resolve(ready);
+    } catch (error) {
+      wait.reject(error);
     }
   }
 

@@ -316,6 +316,8 @@ export class LaneSender {
       receivers |= 1 << receiver;
     }
     if (receivers === 0) return 0;
+    // Before anybody can see this frame: a successor must not use its number again. A death leaves a gap instead.
+    this.#storeNextSequence(this.#sequence + 1);
     // SYNC hand-over: before the second look at the owners; a sweep after their change sees these bits.
     if (!this.channel.pool.handOver(block, this.participant.bit, receivers)) {
       this.#withdraw();
@@ -381,9 +383,13 @@ export class LaneSender {
 
   #advanceSequence(): void {
     this.#sequence++;
+    this.#storeNextSequence(this.#sequence);
+  }
+
+  #storeNextSequence(next: number): void {
     const words = this.channel.words;
-    storePlain(words, ChannelLayout.sequenceLowWord, this.#sequence | 0);
-    storePlain(words, ChannelLayout.sequenceHighWord, (this.#sequence / 2 ** 32) | 0);
+    storePlain(words, ChannelLayout.sequenceLowWord, next | 0);
+    storePlain(words, ChannelLayout.sequenceHighWord, (next / 2 ** 32) | 0);
   }
 
   /** Counters have one writer, the producer: a plain read and store. */

@@ -159,10 +159,13 @@ export class Participant implements Disposable {
     if (this.#left) return;
     this.#left = true;
     Participant.#byRegion.delete(this.region);
-    this.doorbell[Symbol.dispose]();
-    cleanParticipant(this.region, this.index, this.ringer);
-    this.ringer[Symbol.dispose]();
-    closeFile(this.#lockFd);
+    try {
+      this.doorbell[Symbol.dispose]();
+      cleanParticipant(this.region, this.index, this.ringer);
+    } finally {
+      this.ringer[Symbol.dispose]();
+      closeFile(this.#lockFd);
+    }
   }
 }
 

@@ -4,7 +4,8 @@
  */
 import { loadAcquire, storeRelease } from "../memory/atomics.ts";
 import type { DirectoryEntry } from "../memory/directory.ts";
-import { Control, ObjectKind, ParticipantRecord, WORD_BYTES } from "../memory/layout.ts";
+import { RegionError } from "../memory/errors.ts";
+import { Control, Directory, ObjectKind, ParticipantRecord, WORD_BYTES } from "../memory/layout.ts";
 import type { Region } from "../memory/region.ts";
 import { type ChannelGeometry, openChannelGeometry } from "./channel-geometry.ts";
 import type { DoorbellRinger } from "./doorbell.ts";
@@ -57,13 +58,19 @@ export function cleanParticipant(
   if (phase !== ParticipantRecord.phaseLive && phase !== ParticipantRecord.phaseDying) return null;
   const generationBits = state & ~ParticipantRecord.phaseMask;
   storeRelease(words, record, generationBits | ParticipantRecord.phaseDying);
-  const entries = region.directory.list();
-  let corruptObjects = detachEverywhere(region, entries, participant, ringer);
+  const entries: DirectoryEntry[] = [];
+  let corruptObjects = 0;
+  for (let index = 0; index < Directory.capacity; index++) {
+    const entry = ifIntact(() => region.directory.at(index));
+    if (entry === undefined) corruptObjects++;
+    else if (entry !== null) entries.push(entry);
+  }
+  corruptObjects += detachEverywhere(region, entries, participant, ringer);
   let blocksReclaimed = 0;
   for (const entry of entries) {
     if (entry.kind !== ObjectKind.pool) continue;
     const swept = ifIntact(() => sweep(Pool.at(region, entry), participant, ringer));
-    if (swept === null) corruptObjects++;
+    if (swept === undefined) corruptObjects++;
     else blocksReclaimed += swept;
   }
   storeRelease(words, record + ParticipantRecord.sectionWord, 0);
@@ -79,12 +86,12 @@ export function cleanParticipant(
   };
 }
 
-/** Runs `clean`; null when the object's numbers make no sense. A spoilt object must not stop the cleaning of the others. */
-function ifIntact<T>(clean: () => T): T | null {
+/** Runs `clean`; undefined when the object's numbers make no sense. A spoilt object must not stop the cleaning of the others. */
+function ifIntact<T>(clean: () => T): T | undefined {
   try {
     return clean();
   } catch (error) {
-    if (error instanceof CorruptError) return null;
+    if (error instanceof CorruptError || error instanceof RegionError) return undefined;
     throw error;
   }
 }
@@ -102,7 +109,7 @@ function detachEverywhere(
       if (entry.kind === ObjectKind.channel) detachChannel(region, entry, participant, ringer);
       return true;
     });
-    if (done === null) corrupt++;
+    if (done === undefined) corrupt++;
   }
   return corrupt;
 }
