@@ -20,6 +20,7 @@ export class FrameConsumer implements Disposable, AsyncIterable<Frame>, Conditio
   readonly #receiver: LaneReceiver;
   readonly #reconnect: boolean;
   readonly #next: Attempt<Frame | null>;
+  readonly #forgetRegion: () => void;
   #open = true;
 
   /** @internal Use {@link Channel.consumer}. */
@@ -34,7 +35,7 @@ export class FrameConsumer implements Disposable, AsyncIterable<Frame>, Conditio
       attempt: () => this.tryReceive() ?? (this.ended ? null : undefined),
       what: `receive on channel ${channel.name}`,
     };
-    channel.region.onClose(() => this.close());
+    this.#forgetRegion = channel.region.onClose(() => this.close());
   }
 
   /** @internal Whose doorbell rings for this consumer. */
@@ -111,6 +112,7 @@ export class FrameConsumer implements Disposable, AsyncIterable<Frame>, Conditio
   close(): void {
     if (!this.#open) return;
     this.#open = false;
+    this.#forgetRegion();
     this.#receiver.leave();
   }
 

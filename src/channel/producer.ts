@@ -43,6 +43,7 @@ export class FrameProducer implements Disposable {
   readonly #participant: Participant;
   readonly #sender: LaneSender;
   readonly #lateLoan: Attempt<Frame>;
+  readonly #forgetRegion: () => void;
   #open = true;
 
   /** @internal Use {@link Channel.producer}. */
@@ -56,7 +57,7 @@ export class FrameProducer implements Disposable {
       attempt: () => this.tryLoan() ?? undefined,
       what: `loan on channel ${channel.name}: no block was released`,
     };
-    channel.region.onClose(() => this.close());
+    this.#forgetRegion = channel.region.onClose(() => this.close());
   }
 
   /** Consumers attached now. */
@@ -206,6 +207,7 @@ export class FrameProducer implements Disposable {
   close(): void {
     if (!this.#open) return;
     this.#open = false;
+    this.#forgetRegion();
     this.#sender.end();
   }
 

@@ -231,10 +231,14 @@ export class Region implements Disposable {
     return layout;
   }
 
-  /** `callback` runs in {@link close} while the memory is still there; the last one registered first. */
-  onClose(callback: () => void): void {
+  /** `callback` runs in {@link close} while the memory is still there; the last one registered first. Returns what takes it back. */
+  onClose(callback: () => void): () => void {
     this.assertOpen();
     this.#closeCallbacks.push(callback);
+    return () => {
+      const index = this.#closeCallbacks.lastIndexOf(callback);
+      if (index >= 0) this.#closeCallbacks.splice(index, 1);
+    };
   }
 
   /**

@@ -47,6 +47,11 @@ function socketPath(directory: string, participant: number, generation: number):
   return `${directory}/${participant}.${generation}`;
 }
 
+/** Takes away the socket that a dead participant left. */
+export function removeDoorbell(control: ControlArea, participant: number, generation: number): void {
+  rmSync(socketPath(control.doorbellDirectory, participant, generation), { force: true });
+}
+
 /** The waking side. One for each region handle; holds the socket that datagrams leave from. */
 export class DoorbellRinger implements Disposable {
   // On the path of every commit: TypeScript-private, see spsc.ts.
@@ -124,6 +129,7 @@ export class Doorbell implements Disposable {
   readonly #pending = new Set<PendingWait>();
   #listener: Promise<Bun.Socket> | null = null;
   #sliceTimer: ReturnType<typeof setInterval> | null = null;
+  #unfencedTimer: ReturnType<typeof setTimeout> | null = null;
   #closed = false;
 
   /** @param onSlice called now and then during a wait: looks for dead peers */
@@ -210,7 +216,9 @@ export class Doorbell implements Disposable {
         },
       };
       const onAbort = (): void => wait.reject(signal?.reason);
-      const timer = Number.isFinite(timeoutMs) ? setTimeout(() => this.#lookFor(wait, true), timeoutMs) : undefined;
+      const timer = Number.isFinite(timeoutMs)
+        ? setTimeout(() => this.#lookFor(wait, true), timeoutMs)
+        : undefined;
       signal?.addEventListener("abort", onAbort);
       this.#pending.add(wait);
       this.#sliceTimer ??= setInterval(() => this.#slice(), SLICE_MS);
@@ -231,8 +239,16 @@ export class Doorbell implements Disposable {
   #look(): void {
     if (this.#pending.size === 0) return;
     storeRelease(this.#control.words, this.#index, ASLEEP_EVENT_LOOP);
-    sleepersFence();
+    if (!sleepersFence()) this.#lookAgainSoon();
     for (const wait of [...this.#pending]) this.#lookFor(wait, false);
+  }
+
+  /** See {@link SLICE_WITHOUT_FENCE_MS}. */
+  #lookAgainSoon(): void {
+    this.#unfencedTimer ??= setTimeout(() => {
+      this.#unfencedTimer = null;
+      this.#look();
+    }, SLICE_WITHOUT_FENCE_MS);
   }
 
   /** Errors of the condition (a corrupt segment) belong to whoever awaits it, not to the event loop. */
@@ -282,6 +298,5 @@ export class Doorbell implements Disposable {
     this.#closed = true;
     for (const wait of [...this.#pending]) wait.resolve(false);
     void this.#listener?.then((socket) => socket.terminate());
-    rmSync(this.#path, { force: true });
   }
 }

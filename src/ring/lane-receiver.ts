@@ -142,7 +142,8 @@ export class LaneReceiver {
       if (isClaimed(head) || used === 0) return false;
       if (used > this.channel.laneCapacity) {
         // Head and tail are two words: the producer may have dropped and published between the loads. Look again.
-        if (++impossible === IMPOSSIBLE_LOOKS) throw new CorruptError(`channel ${this.channel.name}: tail of lane ${this.lane}`);
+        if (++impossible === IMPOSSIBLE_LOOKS)
+          throw new CorruptError(`channel ${this.channel.name}: tail of lane ${this.lane}`);
         pause();
         continue;
       }

@@ -8,7 +8,7 @@ import { RegionError } from "../memory/errors.ts";
 import { Control, Directory, ObjectKind, ParticipantRecord, WORD_BYTES } from "../memory/layout.ts";
 import type { Region } from "../memory/region.ts";
 import { type ChannelGeometry, openChannelGeometry } from "./channel-geometry.ts";
-import type { DoorbellRinger } from "./doorbell.ts";
+import { type DoorbellRinger, removeDoorbell } from "./doorbell.ts";
 import { completeClaim } from "./drop-oldest.ts";
 import { CorruptError } from "./errors.ts";
 import { ChannelLayout, LaneSlotLayout, RingLayout } from "./layout.ts";
@@ -74,6 +74,7 @@ export function cleanParticipant(
     else blocksReclaimed += swept;
   }
   storeRelease(words, record + ParticipantRecord.sectionWord, 0);
+  removeDoorbell(region.control, participant, state >>> ParticipantRecord.generationShift);
   // Before *swept*: if this cleaner dies here, the next one wakes them. Whatever their doorbells say: the dead one may have disarmed one and not come to the wake.
   ringer.wakeAll();
   storeRelease(words, record, generationBits | ParticipantRecord.phaseSwept);
