@@ -74,3 +74,10 @@ export function parseName(name: string): Target {
 export function sidecarPath(device: string, baseOffset: number): string {
   return sharedMemoryPath(`${device}${baseOffset === 0 ? "" : `@${baseOffset.toString(16)}`}.ctl`);
 }
+
+/** Where the region of a sidecar file of this device starts; null for any other file name. */
+export function sidecarOffset(device: string, fileName: string): number | null {
+  const match = /^physring\.([^@]+)(?:@([0-9a-f]{1,13}))?\.ctl$/.exec(fileName);
+  if (match === null || match[1] !== device) return null;
+  return match[2] === undefined ? 0 : Number.parseInt(match[2], 16);
+}

@@ -63,6 +63,10 @@ export function peekHeader(name: string, backing: Backing, waitMs: number): Regi
   });
   if (header === null)
     throw new RegionError("REGION_BUSY", `${name} was still being created after ${waitMs} ms`);
+  if (header.sidecar !== (backing.controlFd !== backing.fd)) {
+    const message = `${name}: by its superblock the control area is not where ${backing.backend} regions have it`;
+    throw new RegionError("REGION_CORRUPT", message);
+  }
   return header;
 }
 

@@ -98,6 +98,11 @@ function word(words: Int32Array, index: number): number {
   return loadHint(words, index) >>> 0;
 }
 
+/** The size as it stands there, unchecked. */
+export function readSize(words: Int32Array): number {
+  return word(words, Superblock.sizeLowWord) + word(words, Superblock.sizeHighWord) * 2 ** 32;
+}
+
 function expectWord(words: Int32Array, index: number, expected: number, what: string, name: string): void {
   const found = word(words, index);
   if (found !== expected) {
@@ -158,7 +163,7 @@ export function readSuperblock(
   );
   const sidecar = (word(words, Superblock.flagsWord) & Superblock.flagSidecar) !== 0;
   expectWord(words, Superblock.controlOffsetWord, sidecar ? 0 : Control.offset, "controlOffset", name);
-  const sizeBytes = word(words, Superblock.sizeLowWord) + word(words, Superblock.sizeHighWord) * 2 ** 32;
+  const sizeBytes = readSize(words);
   if (sizeBytes < HEADER_BYTES || !Number.isSafeInteger(sizeBytes)) {
     throw new RegionError("REGION_CORRUPT", `${name}: sizeBytes in the superblock is ${sizeBytes}`);
   }

@@ -18,6 +18,7 @@ import { tryLockByte, trySharedLockByte, unlockByte } from "../ffi/locks.ts";
 import { mapPlain } from "../ffi/mapping.ts";
 import { asRegionError, type Backing, hasLiveParticipant, isNamed, retryUntil, tryUse } from "./backing.ts";
 import { DeviceBuffer } from "./device-buffer.ts";
+import { refuseOverlap } from "./device-overlap.ts";
 import { RegionError } from "./errors.ts";
 import { Control, HEADER_BYTES, LOCK_BASE_OFFSET, LockByte, Superblock } from "./layout.ts";
 import { sidecarPath } from "./names.ts";
@@ -67,7 +68,16 @@ export function createOnDevice(target: UdmabufTarget, options: CheckedCreateOpti
     const path = sidecarPath(target.device, options.offset);
     const sidecar = takeSidecar(target, path, options);
     return withFile(sidecar.fd, () => {
-      if (!options.force) refuseForeign(target, device, options.offset, sidecar.existed);
+      if (!options.force) {
+        refuseForeign(target, device, options.offset, sidecar.existed);
+        refuseOverlap(
+          target.name,
+          target.device,
+          device,
+          options.offset,
+          options.sizeBytes ?? availableBytes,
+        );
+      }
       setFileSize(sidecar.fd, 0, path);
       setFileSize(sidecar.fd, Control.sizeBytes, path);
       asRegionError(target.name, "make room there", () => reserveFile(sidecar.fd, Control.sizeBytes, path));

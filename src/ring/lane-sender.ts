@@ -238,6 +238,7 @@ export class LaneSender {
       const lane = (this.#nextLane + i) % laneCount;
       if (this.#isAttached(lane) && this.#makeRoom(lane)) return this.#choose(lane);
     }
+    if (attached > 0) this.participant.suspectDeath();
     this.#fullLane = NO_LANE;
     if (attached > 0 && this.channel.policy === "fail") this.#fail(this.#nextLane);
     return attached > 0 || this.channel.policy === "block";
@@ -258,6 +259,9 @@ export class LaneSender {
   /** True when the lane has room, or the policy made some. */
   #makeRoom(lane: number): boolean {
     if (this.#hasRoom(lane)) return true;
+    // The policies that never wait would never look otherwise whether the consumer is dead.
+    this.participant.suspectDeath();
+    if (!this.#isAttached(lane)) return false;
     if (this.channel.policy === "fail") this.#fail(lane);
     if (this.channel.policy === "drop-oldest") return this.dropOldest(lane) || this.#hasRoom(lane);
     if (this.channel.policy === "drop-newest") this.#countLane(lane, RingLayout.droppedNewestWord);

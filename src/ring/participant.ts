@@ -15,6 +15,7 @@ import { ParticipantLimitError } from "./errors.ts";
 import { cleanParticipant, quiet, type RecoveryEvent } from "./recovery.ts";
 
 const CAPACITY = ParticipantRecord.capacity;
+const LOOK_INTERVAL_MS = 50;
 
 /** Word index of a participant's record in the control area. */
 function recordIndex(participant: number): number {
@@ -49,6 +50,7 @@ export class Participant implements Disposable {
   readonly #lockFd: number;
   readonly #listeners = new Set<(event: RecoveryEvent) => void>();
   #section = 0;
+  #nextLookMs = 0;
   #left = false;
 
   private constructor(
@@ -114,6 +116,14 @@ export class Participant implements Disposable {
       if (this.#recover(index)) cleaned++;
     }
     return cleaned;
+  }
+
+  /** {@link recoverDead}, at most every 50 ms: for callers on a slow path that never sleep. */
+  suspectDeath(): void {
+    const nowMs = performance.now();
+    if (nowMs < this.#nextLookMs) return;
+    this.#nextLookMs = nowMs + LOOK_INTERVAL_MS;
+    this.recoverDead();
   }
 
   #recover(index: number): boolean {

@@ -1,5 +1,5 @@
 /** Other processes and threads for tests, and what the kernel says about ours. */
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 
 const PEER = new URL("../unit/fixtures/peer.ts", import.meta.url).pathname;
 
@@ -60,9 +60,12 @@ export function openDescriptors(): number {
   return readdirSync("/proc/self/fd").length;
 }
 
-/** Lines of /proc/self/maps that name `path`. */
+/**
+ * Lines of /proc/self/maps that show the file at `path`, by inode as well as by name: a file that got its name after it was
+ * mapped is listed without it.
+ */
 export function mapsOf(path: string): string[] {
-  return readFileSync("/proc/self/maps", "utf8")
-    .split("\n")
-    .filter((line) => line.includes(path));
+  const inode = existsSync(path) ? statSync(path).ino : -1;
+  const lines = readFileSync("/proc/self/maps", "utf8").split("\n");
+  return lines.filter((line) => line.includes(path) || Number(line.split(/\s+/)[4]) === inode);
 }
