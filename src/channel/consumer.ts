@@ -27,7 +27,7 @@ export class FrameConsumer implements Disposable, AsyncIterable<Frame>, Conditio
   constructor(channel: ChannelGeometry, options: ConsumerOptions = {}) {
     this.#channel = channel;
     this.#participant = Participant.of(channel.region);
-    this.#receiver = new LaneReceiver(channel, this.#participant);
+    this.#receiver = LaneReceiver.join(channel, this.#participant);
     this.#reconnect = options.reconnect ?? false;
     this.#next = {
       participant: this.#participant,

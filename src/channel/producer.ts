@@ -50,7 +50,7 @@ export class FrameProducer implements Disposable {
   constructor(channel: ChannelGeometry) {
     this.#channel = channel;
     this.#participant = Participant.of(channel.region);
-    this.#sender = new LaneSender(channel, this.#participant);
+    this.#sender = LaneSender.attach(channel, this.#participant);
     this.#lateLoan = {
       participant: this.#participant,
       condition: { ready: () => channel.pool.hasFree() },

@@ -11,6 +11,7 @@ const O_CREAT = 0o100;
 const O_NOFOLLOW = process.arch === "arm64" ? 0o100000 : 0o400000;
 const O_SYNC = 0o4010000;
 const O_CLOEXEC = 0o2000000;
+const O_NONBLOCK = 0o4000;
 const O_TMPFILE = 0o20000000 | (process.arch === "arm64" ? 0o40000 : 0o200000);
 const AT_FDCWD = -100;
 const AT_SYMLINK_FOLLOW = 0x400;
@@ -30,7 +31,8 @@ export interface OpenOptions {
 
 /** Opens `path`; throws {@link SystemError}. The caller owns the descriptor. */
 export function openFile(path: string, options: OpenOptions = {}): number {
-  let flags = O_CLOEXEC | (options.readOnly ? O_RDONLY : O_RDWR);
+  // Non-blocking: a FIFO or a terminal in the place of a file must not hang us. On files and our devices it means nothing.
+  let flags = O_CLOEXEC | O_NONBLOCK | (options.readOnly ? O_RDONLY : O_RDWR);
   if (options.createMode !== undefined) flags |= O_CREAT;
   if (options.sync) flags |= O_SYNC;
   if (options.noFollow) flags |= O_NOFOLLOW;
@@ -135,13 +137,16 @@ export function setFileSize(fd: number, sizeBytes: number, path?: string): void 
   if (libc.ftruncate(fd, sizeBytes) < 0) throw new SystemError("ftruncate", errno(), { path });
 }
 
+/** A long reservation that a signal interrupts is undone and begun again; a timer that always fires first ends it. */
+const MAX_RESERVE_ATTEMPTS = 100;
+
 /** Reserves memory for all of the file, so that a store into it can never end in SIGBUS. */
 export function reserveFile(fd: number, sizeBytes: number, path: string, remedy?: string): void {
-  for (;;) {
-    if (libc.fallocate(fd, 0, 0, sizeBytes) === 0) return;
+  for (let attempt = 1; libc.fallocate(fd, 0, 0, sizeBytes) < 0; attempt++) {
     const error = errno();
-    // A signal during a long reservation: what was reserved is undone, begin again.
-    if (error !== constants.errno.EINTR) throw new SystemError("fallocate", error, { path, remedy });
+    if (error !== constants.errno.EINTR || attempt === MAX_RESERVE_ATTEMPTS) {
+      throw new SystemError("fallocate", error, { path, remedy });
+    }
   }
 }
 

@@ -65,9 +65,10 @@ function checkedMmap(
   flags: number,
   fd: number,
   offset: number,
+  path?: string,
 ): number {
   const result = Number(libc.mmap(pointer(address), length, protection, flags, fd, offset));
-  if (result >= MAP_FAILED) throw new SystemError("mmap", errno());
+  if (result >= MAP_FAILED) throw new SystemError("mmap", errno(), { path });
   return result;
 }
 
@@ -92,9 +93,9 @@ function newSharedMemory(pages: number): WebAssembly.Memory {
 
 /**
  * Maps `lengthBytes` bytes of a file at `offset` (a multiple of the page size) for reading and writing, as a
- * SharedArrayBuffer. Throws {@link SystemError}.
+ * SharedArrayBuffer. `path` is for the message of the {@link SystemError} that it throws.
  */
-export function mapShared(fd: number, offset: number, lengthBytes: number): Mapping {
+export function mapShared(fd: number, offset: number, lengthBytes: number, path?: string): Mapping {
   const fileBytes = roundUp(lengthBytes, PAGE_BYTES);
   if (!(lengthBytes > 0) || fileBytes > MAX_SHARED_MAPPING_BYTES) {
     throw new RangeError(`cannot map ${lengthBytes} bytes in one buffer`);
@@ -107,7 +108,7 @@ export function mapShared(fd: number, offset: number, lengthBytes: number): Mapp
   const start = roundUp(base + 1, PAGE_BYTES);
   if (start + fileBytes > base + buffer.byteLength)
     throw new RangeError(`cannot map ${lengthBytes} bytes in one buffer`);
-  checkedMmap(start, fileBytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, offset);
+  checkedMmap(start, fileBytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, offset, path);
   mapped.add(memory);
   return {
     buffer,
@@ -136,12 +137,18 @@ const toArrayBufferOwning = toArrayBuffer as (
  * Maps as an ordinary ArrayBuffer: for read-only files, where `Atomics` would crash (the engine compiles even `Atomics.load`
  * to a locked write), and for a whole 4 GiB, which leave no room for a guard page. The engine unmaps it with its last view.
  */
-export function mapPlain(fd: number, offset: number, lengthBytes: number, writable: boolean): Mapping {
+export function mapPlain(
+  fd: number,
+  offset: number,
+  lengthBytes: number,
+  writable: boolean,
+  path?: string,
+): Mapping {
   const fileBytes = roundUp(lengthBytes, PAGE_BYTES);
   if (!(lengthBytes > 0) || lengthBytes > MAX_BUFFER_BYTES)
     throw new RangeError(`cannot map ${lengthBytes} bytes in one buffer`);
   const protection = writable ? PROT_READ | PROT_WRITE : PROT_READ;
-  const address = checkedMmap(0, fileBytes, protection, MAP_SHARED, fd, offset);
+  const address = checkedMmap(0, fileBytes, protection, MAP_SHARED, fd, offset, path);
   // munmap(address, fileBytes) has the very shape of a deallocator(bytes, context).
   const buffer = toArrayBufferOwning(
     address as Pointer,

@@ -128,7 +128,8 @@ export class DeviceBuffer {
   readonly fd: number;
   readonly facts: BufferFacts;
 
-  private constructor(path: string, fd: number, facts: BufferFacts) {
+  /** Takes an open descriptor; {@link open} is the usual way. */
+  constructor(path: string, fd: number, facts: BufferFacts) {
     this.path = path;
     this.fd = fd;
     this.facts = facts;

@@ -1,5 +1,5 @@
 /** Options of `Region.create` and `Region.open`, checked in one place. */
-import { PAGE_BYTES } from "../ffi/mapping.ts";
+import { MAX_BUFFER_BYTES, PAGE_BYTES } from "../ffi/mapping.ts";
 import { RegionError } from "./errors.ts";
 import { HEADER_BYTES } from "./layout.ts";
 import type { Target } from "./names.ts";
@@ -33,7 +33,7 @@ export interface RegionOpenOptions {
   /** Length of a raw mapping; the rest of the file by default. */
   readonly sizeBytes?: number;
   readonly syncMode?: SyncMode;
-  /** Wait so long for the region to appear and to be ready; 0 by default. */
+  /** Wait so long for the region to appear and to be ready, blocking the thread; 0 by default. */
   readonly waitMs?: number;
   readonly windowBytes?: number;
 }
@@ -44,7 +44,21 @@ function unsupported(message: string): RegionError {
   return new RegionError("REGION_UNSUPPORTED", message);
 }
 
-export function checkOffset(offset: number): number {
+/** Smallest window: half of one must be a multiple of every page size. */
+const MIN_WINDOW_BYTES = 2 ** 17;
+
+function checkWindowBytes(windowBytes: number | undefined): void {
+  if (windowBytes === undefined) return;
+  const powerOfTwo = Number.isInteger(Math.log2(windowBytes));
+  if (!powerOfTwo || windowBytes < MIN_WINDOW_BYTES || windowBytes > MAX_BUFFER_BYTES) {
+    throw new RegionError(
+      "SIZE_INVALID",
+      `windowBytes is ${windowBytes}: use a power of two from 128 KiB to 4 GiB`,
+    );
+  }
+}
+
+function checkOffset(offset: number): number {
   if (!Number.isSafeInteger(offset) || offset < 0 || offset % PAGE_BYTES !== 0) {
     throw new RegionError("OUT_OF_RANGE", `offset ${offset} is no multiple of the page size ${PAGE_BYTES}`);
   }
@@ -61,6 +75,7 @@ export interface CheckedCreateOptions {
 }
 
 export function checkCreateOptions(target: Target, options: RegionCreateOptions): CheckedCreateOptions {
+  checkWindowBytes(options.windowBytes);
   const offset = checkOffset(options.offset ?? 0);
   if (target.backend !== "udmabuf") {
     if (options.size === undefined)
@@ -87,6 +102,7 @@ export interface CheckedOpenOptions {
 }
 
 export function checkOpenOptions(target: Target, options: RegionOpenOptions): CheckedOpenOptions {
+  checkWindowBytes(options.windowBytes);
   const raw = options.raw ?? false;
   const offset = checkOffset(options.offset ?? 0);
   const device = target.backend === "udmabuf";

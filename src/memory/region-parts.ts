@@ -31,7 +31,11 @@ export function createParts(name: string, options: RegionCreateOptions): RegionP
     const sidecar = backing.controlFd !== backing.fd;
     const header = { sizeBytes, instanceId: newInstanceId(), sidecar };
     const windows = keep(
-      new Windows(backing.fd, backing.fileOffset, sizeBytes, { ...options, readOnly: false }),
+      new Windows(backing.fd, backing.fileOffset, sizeBytes, {
+        ...options,
+        readOnly: false,
+        path: backing.path,
+      }),
     );
     const control = locateControl(windows, backing, false);
     if (control.mapping !== null) keep(control.mapping);
@@ -49,7 +53,9 @@ export function openParts(name: string, options: RegionOpenOptions): RegionParts
   return owning(backing, (keep) => {
     const header = checked.raw ? null : peekHeader(name, backing, checked.waitMs);
     const sizeBytes = header?.sizeBytes ?? checked.sizeBytes ?? backing.availableBytes;
-    const windows = keep(new Windows(backing.fd, backing.fileOffset, sizeBytes, { ...options, readOnly }));
+    const windows = keep(
+      new Windows(backing.fd, backing.fileOffset, sizeBytes, { ...options, readOnly, path: backing.path }),
+    );
     if (header === null) return { name, backing, windows, layout: null, sizeBytes, readOnly };
     const control = locateControl(windows, backing, readOnly);
     if (control.mapping !== null) keep(control.mapping);

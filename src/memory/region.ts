@@ -79,8 +79,8 @@ export class Region implements Disposable {
   }
 
   /**
-   * Removes a region's name, its sidecar and its doorbells; `offset` is that of a region in a part of a device. Whoever has it
-   * open keeps the memory. False: there was none. Throws `REGION_PERMISSION`, `NAME_INVALID`.
+   * Removes a region's name, its doorbells, and on a device its sidecar and superblock; `offset` is that of a region in a part of
+   * a device. Asks nobody: whoever has it open keeps the memory. False: there was none. Throws `REGION_PERMISSION`, `NAME_INVALID`.
    */
   static destroy(name: string, options: { readonly offset?: number } = {}): boolean {
     return destroyFiles(name, options.offset ?? 0);
@@ -114,8 +114,11 @@ export class Region implements Disposable {
   /** `wordCount` 32-bit words at an offset that is a multiple of 4. Throws `OUT_OF_RANGE`. */
   words(offset: RegionOffset, wordCount: number): Int32Array {
     this.assertOpen();
-    if (offset % WORD_BYTES !== 0)
-      throw new RegionError("OUT_OF_RANGE", `words start at a multiple of 4, not at ${offset}`);
+    if (offset % WORD_BYTES !== 0 || !Number.isInteger(wordCount))
+      throw new RegionError(
+        "OUT_OF_RANGE",
+        `${wordCount} words at ${offset}: words are whole and start at a multiple of 4`,
+      );
     const { mapping, start } = this.#parts.windows.find(offset, wordCount * WORD_BYTES);
     return int32View(mapping, offset - start, wordCount);
   }

@@ -51,7 +51,7 @@ function backingOf(fd: number, path: string, fileOffset = 0): Backing {
 
 /** A file without a name yet: {@link publishShm} names it once its superblock is ready. */
 export function createShm(target: ShmTarget, options: CreateFileOptions): Backing {
-  clearWay(target, options.force);
+  clearWayEarly(target, options.force);
   const directory = sharedMemoryDirectory();
   const fd = asRegionError(target.name, "is the directory writable?", () =>
     openUnnamedFile(directory, options.mode),
@@ -85,6 +85,15 @@ export function publishShm(target: ShmTarget, backing: Backing, force: boolean):
     clearWay(target, force);
   }
   throw new RegionError("REGION_BUSY", `${target.name}: other processes keep creating a region of this name`);
+}
+
+/** Makes room for the new file; what only force may remove keeps its name until the new one is ready. */
+function clearWayEarly(target: ShmTarget, force: boolean): void {
+  try {
+    clearWay(target, false);
+  } catch (error) {
+    if (!force) throw error;
+  }
 }
 
 /** Removes a dead region of the same name, or with `force` whatever lies there. Throws `REGION_LIVE`, `REGION_FOREIGN`, … */

@@ -90,6 +90,30 @@ export function hasMagic(words: Int32Array): boolean {
   );
 }
 
+/** Words that {@link writeSuperblock} leaves zero. */
+const FIRST_RESERVED_WORD = Superblock.createdAtHighWord + 1;
+
+/**
+ * Could a creator that died between {@link beginSuperblock} and {@link finishSuperblock} have left these words? Each is still
+ * zero or already what it was to be.
+ */
+export function isUnfinished(words: Int32Array): boolean {
+  if (loadHint(words, Superblock.stateWord) !== Superblock.stateBuilding) return false;
+  const zeroOr: readonly (readonly [number, number])[] = [
+    [Superblock.magicLowWord, Superblock.magicLow],
+    [Superblock.magicHighWord, Superblock.magicHigh],
+    [Superblock.layoutVersionWord, LAYOUT_VERSION],
+    [Superblock.byteOrderWord, BYTE_ORDER_MARK],
+    [Superblock.headerBytesWord, HEADER_BYTES],
+  ];
+  for (const [index, value] of zeroOr) {
+    const found = loadHint(words, index);
+    if (found !== 0 && found !== value) return false;
+  }
+  for (let i = FIRST_RESERVED_WORD; i < SUPERBLOCK_WORDS; i++) if (loadHint(words, i) !== 0) return false;
+  return true;
+}
+
 function swapBytes(word: number): number {
   return (word << 24) | ((word & 0xff00) << 8) | ((word >>> 8) & 0xff00) | (word >>> 24) | 0;
 }
@@ -146,7 +170,7 @@ export function readSuperblock(
   if (state === Superblock.stateBuilding) {
     throw new RegionError(
       "REGION_HALF_MADE",
-      `${name} is not finished: its creator is at work or died (create it again with force)`,
+      `${name} is not finished: its creator is at work, or died (then create it again)`,
     );
   }
   expectWord(words, Superblock.stateWord, Superblock.stateReady, "state", name);

@@ -8,6 +8,7 @@ import {
   closeFile,
   fileStatus,
   openFile,
+  readAt,
   reserveFile,
   setFileMode,
   setFileSize,
@@ -20,10 +21,18 @@ import { asRegionError, type Backing, hasLiveParticipant, isNamed, retryUntil, t
 import { DeviceBuffer } from "./device-buffer.ts";
 import { refuseOverlap } from "./device-overlap.ts";
 import { RegionError } from "./errors.ts";
-import { Control, HEADER_BYTES, LOCK_BASE_OFFSET, LockByte, Superblock } from "./layout.ts";
+import {
+  Control,
+  HEADER_BYTES,
+  LINE_BYTES,
+  LOCK_BASE_OFFSET,
+  LockByte,
+  Superblock,
+  WORD_BYTES,
+} from "./layout.ts";
 import { sidecarPath } from "./names.ts";
 import type { CheckedCreateOptions, CheckedOpenOptions } from "./region-options.ts";
-import { hasMagic } from "./superblock.ts";
+import { hasMagic, isUnfinished, readInstanceId } from "./superblock.ts";
 
 export interface UdmabufTarget {
   readonly name: string;
@@ -68,23 +77,29 @@ export function createOnDevice(target: UdmabufTarget, options: CheckedCreateOpti
     const path = sidecarPath(target.device, options.offset);
     const sidecar = takeSidecar(target, path, options);
     return withFile(sidecar.fd, () => {
-      if (!options.force) {
-        refuseForeign(target, device, options.offset, sidecar.existed);
-        refuseOverlap(
-          target.name,
-          target.device,
-          device,
-          options.offset,
-          options.sizeBytes ?? availableBytes,
-        );
+      try {
+        if (!options.force) {
+          refuseForeign(target, device, options.offset, sidecar);
+          const sizeBytes = options.sizeBytes ?? availableBytes;
+          refuseOverlap(target.name, target.device, device, options.offset, sizeBytes);
+        }
+        clearSidecar(target, sidecar.fd, path, options.mode);
+      } catch (error) {
+        // We hold its locks: nobody has come to rely on it.
+        if (sidecar.instanceId === null) unlinkFile(path);
+        throw error;
       }
-      setFileSize(sidecar.fd, 0, path);
-      setFileSize(sidecar.fd, Control.sizeBytes, path);
-      asRegionError(target.name, "make room there", () => reserveFile(sidecar.fd, Control.sizeBytes, path));
-      setFileMode(sidecar.fd, options.mode);
       return backingOf(device, options.offset, sidecar.fd, path);
     });
   });
+}
+
+/** All zero, and all there: what formatControl starts from. */
+function clearSidecar(target: UdmabufTarget, fd: number, path: string, mode: number): void {
+  setFileSize(fd, 0, path);
+  setFileSize(fd, Control.sizeBytes, path);
+  asRegionError(target.name, "make room there", () => reserveFile(fd, Control.sizeBytes, path));
+  setFileMode(fd, mode, path);
 }
 
 /** The superblock says ready: let openers in. */
@@ -94,17 +109,24 @@ export function publishOnDevice(backing: Backing): void {
   unlockByte(backing.controlFd, CREATION);
 }
 
+interface Sidecar {
+  readonly fd: number;
+  /** The region that it was made for; null: none yet. */
+  readonly instanceId: string | null;
+}
+
+function sidecarInstance(fd: number): string | null {
+  const words = new Int32Array(LINE_BYTES / WORD_BYTES);
+  const got = readAt(fd, new Uint8Array(words.buffer), 0);
+  return got === LINE_BYTES ? readInstanceId(words, Control.instanceIdWord) : null;
+}
+
 /** The sidecar with the creation and users' locks held exclusively. Throws `REGION_BUSY`, `REGION_LIVE`. */
-function takeSidecar(
-  target: UdmabufTarget,
-  path: string,
-  options: CheckedCreateOptions,
-): { fd: number; existed: boolean } {
+function takeSidecar(target: UdmabufTarget, path: string, options: CheckedCreateOptions): Sidecar {
   const busy = new RegionError("REGION_BUSY", `${target.name} is being created by another process`);
   for (let attempt = 0; attempt < MAX_SIDECAR_ATTEMPTS; attempt++) {
     const open = (): number => openFile(path, { createMode: options.mode, noFollow: true });
     const fd = asRegionError(path, "is the sidecar another user's? remove it, or share it with mode", open);
-    const existed = fileStatus(fd).sizeBytes > 0;
     const result = withFile(fd, () => {
       if (!tryLockByte(fd, CREATION)) throw busy;
       const free = !hasLiveParticipant(fd) && tryLockByte(fd, USERS);
@@ -116,37 +138,27 @@ function takeSidecar(
       if (!free && isNamed(fd, path)) unlinkFile(path);
       return "again";
     });
-    if (result === "taken") return { fd, existed };
+    if (result === "taken") return { fd, instanceId: sidecarInstance(fd) };
     closeFile(fd);
   }
   throw busy;
 }
 
 /** Refuses bytes that are neither empty nor a region whose end we can prove. */
-function refuseForeign(
-  target: UdmabufTarget,
-  device: DeviceBuffer,
-  offset: number,
-  sidecarExisted: boolean,
-): void {
+function refuseForeign(target: UdmabufTarget, device: DeviceBuffer, offset: number, sidecar: Sidecar): void {
   const words = headerWords(device, offset);
-  if (words.every((word) => word === 0)) return;
-  if (hasMagic(words)) {
-    if (sidecarExisted) return;
-    const reason =
-      "it holds a region without a sidecar here: its users may be in a container with another /dev/shm";
-    throw new RegionError("REGION_LIVE", `${target.name}: ${reason}; force: true replaces it`);
+  const ours = sidecar.instanceId !== null;
+  if (words.every((word) => word === 0) || (ours && isUnfinished(words))) return;
+  if (!hasMagic(words)) {
+    throw new RegionError(
+      "REGION_FOREIGN",
+      `${target.name} holds bytes that are no region of ours; force: true overwrites them`,
+    );
   }
-  // A creator that died after clearing the magic left the state at 0 and our sidecar.
-  if (
-    sidecarExisted &&
-    words[Superblock.magicLowWord] === 0 &&
-    words[Superblock.stateWord] === Superblock.stateBuilding
-  )
-    return;
+  if (readInstanceId(words, Superblock.instanceIdWord) === sidecar.instanceId) return;
   throw new RegionError(
-    "REGION_FOREIGN",
-    `${target.name} holds bytes that are no region of ours; force: true overwrites them`,
+    "REGION_LIVE",
+    `${target.name} holds a region without a sidecar here: its users may be in a container with another /dev/shm; force: true replaces it`,
   );
 }
 

@@ -23,11 +23,10 @@ import { addMapping, removeMapping } from "./address-table.ts";
 import { regionOffset } from "./brands.ts";
 import { RegionError } from "./errors.ts";
 
-/** Smallest window: half of one must be a multiple of every page size. */
-const MIN_WINDOW_BYTES = 2 ** 17;
-
 export interface WindowOptions {
-  /** Power of two, 128 KiB to 4 GiB (the default). */
+  /** For error messages. */
+  readonly path: string;
+  /** Checked by checkWindowBytes; 4 GiB by default. */
   readonly windowBytes?: number | undefined;
   readonly readOnly: boolean;
 }
@@ -37,6 +36,7 @@ export class Windows {
   readonly #fileOffset: number;
   readonly #sizeBytes: number;
   readonly #readOnly: boolean;
+  readonly #path: string;
   readonly #strideBytes: number;
   readonly #lengthBytes: number;
   readonly #windows: (Mapping | undefined)[];
@@ -45,15 +45,6 @@ export class Windows {
   /** Maps nothing yet. */
   constructor(fd: number, fileOffset: number, sizeBytes: number, options: WindowOptions) {
     const windowBytes = options.windowBytes ?? MAX_BUFFER_BYTES;
-    const valid =
-      Number.isInteger(Math.log2(windowBytes)) &&
-      windowBytes >= MIN_WINDOW_BYTES &&
-      windowBytes <= MAX_BUFFER_BYTES;
-    if (!valid)
-      throw new RegionError(
-        "SIZE_INVALID",
-        `windowBytes is ${windowBytes}: use a power of two from 128 KiB to 4 GiB`,
-      );
     if (fileOffset % PAGE_BYTES !== 0) {
       throw new RegionError(
         "OUT_OF_RANGE",
@@ -64,6 +55,7 @@ export class Windows {
     this.#fileOffset = fileOffset;
     this.#sizeBytes = sizeBytes;
     this.#readOnly = options.readOnly;
+    this.#path = options.path;
     this.#strideBytes = windowBytes / 2;
     this.#lengthBytes = Math.min(windowBytes, MAX_SHARED_MAPPING_BYTES);
     const beyondFirst = Math.max(0, sizeBytes - this.#lengthBytes);
@@ -117,7 +109,10 @@ export class Windows {
       );
     }
     // Larger than one window, but not than a buffer: a view of its own (an ArrayBuffer, which needs no guard page).
-    this.#whole ??= this.#register(mapPlain(this.#fd, this.#fileOffset, this.#sizeBytes, !this.#readOnly), 0);
+    this.#whole ??= this.#register(
+      mapPlain(this.#fd, this.#fileOffset, this.#sizeBytes, !this.#readOnly, this.#path),
+      0,
+    );
     return this.#whole;
   }
 
@@ -138,8 +133,8 @@ export class Windows {
     const start = index * this.#strideBytes;
     const length = Math.min(this.#lengthBytes, this.#sizeBytes - start);
     const mapping = this.#readOnly
-      ? mapPlain(this.#fd, this.#fileOffset + start, length, false)
-      : mapShared(this.#fd, this.#fileOffset + start, length);
+      ? mapPlain(this.#fd, this.#fileOffset + start, length, false, this.#path)
+      : mapShared(this.#fd, this.#fileOffset + start, length, this.#path);
     this.#windows[index] = mapping;
     return this.#register(mapping, start);
   }

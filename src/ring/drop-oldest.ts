@@ -2,7 +2,7 @@
  * Drop-oldest lanes (PROTOCOL.md §7.4). Here, and only here, producer and consumer both move the head: its word is
  * `index * 2 + claim`, changed by CAS, and indices are compared modulo 2^31. Other lanes pay nothing for it.
  */
-import { compareAndSwap, loadAcquire, storeRelease } from "../memory/atomics.ts";
+import { compareAndSwap, loadAcquire, loadHint, storeRelease } from "../memory/atomics.ts";
 import type { ChannelGeometry } from "./channel-geometry.ts";
 import { LaneSlotLayout, RingLayout } from "./layout.ts";
 import { ownerParticipant } from "./owner.ts";
@@ -43,7 +43,7 @@ export function claimOldest(channel: ChannelGeometry, lane: Int32Array, owner: n
   const head = loadAcquire(lane, RingLayout.headWord);
   if (isClaimed(head) || usedSlots(loadAcquire(lane, RingLayout.tailWord), head) === 0) return Claim.none;
   const next = headWord(headIndex(head) + 1);
-  if (lane[channel.slotIndex(headIndex(head)) + LaneSlotLayout.receiverWord] !== owner) {
+  if (loadHint(lane, channel.slotIndex(headIndex(head)) + LaneSlotLayout.receiverWord) !== owner) {
     return compareAndSwap(lane, RingLayout.headWord, head, next) ? Claim.stale : Claim.none;
   }
   if (!compareAndSwap(lane, RingLayout.headWord, head, head | CLAIM)) return Claim.none;
@@ -55,9 +55,9 @@ export function claimOldest(channel: ChannelGeometry, lane: Int32Array, owner: n
 
 function takeBackSlot(channel: ChannelGeometry, lane: Int32Array, head: number, bit: number): number {
   const slot = channel.slotIndex(headIndex(head));
-  const block = lane[slot + LaneSlotLayout.blockWord]! >>> 0;
-  const generation = lane[slot + LaneSlotLayout.generationWord]!;
-  const receiver = ownerParticipant(lane[slot + LaneSlotLayout.receiverWord]!);
+  const block = loadHint(lane, slot + LaneSlotLayout.blockWord) >>> 0;
+  const generation = loadHint(lane, slot + LaneSlotLayout.generationWord);
+  const receiver = ownerParticipant(loadHint(lane, slot + LaneSlotLayout.receiverWord));
   if (block >= channel.pool.geometry.blockCount || receiver < 0) return Claim.stale;
   return channel.pool.takeBack(block, 1 << receiver, bit, generation) ? block : Claim.stale;
 }
@@ -67,7 +67,7 @@ export function completeClaim(channel: ChannelGeometry, lane: Int32Array, bit: n
   const head = loadAcquire(lane, RingLayout.headWord);
   if (!isClaimed(head)) return;
   const slot = channel.slotIndex(headIndex(head));
-  const block = lane[slot + LaneSlotLayout.blockWord]! >>> 0;
+  const block = loadHint(lane, slot + LaneSlotLayout.blockWord) >>> 0;
   const inRange = block < channel.pool.geometry.blockCount;
   // Already taken back before the death, or by a cleaner that died: its bit says so.
   if (inRange && (channel.pool.holders(block) & bit) === 0) takeBackSlot(channel, lane, head, bit);

@@ -41,39 +41,51 @@ export class LaneReceiver {
   #head: number;
   #attached = true;
 
-  /** Takes a free lane; frames sent from now on arrive.
-   * @throws InUseError when every lane has a live consumer */
-  constructor(channel: ChannelGeometry, participant: Participant) {
+  private constructor(channel: ChannelGeometry, participant: Participant, lane: number, owner: number) {
     this.channel = channel;
     this.participant = participant;
-    if (ownerParticipant(loadAcquire(channel.words, ChannelLayout.producerOwnerWord)) === participant.index) {
-      throw new SameHandleError(channel.name);
-    }
-    for (const lane of channel.lanes) {
-      if (ownerParticipant(loadAcquire(lane, RingLayout.consumerOwnerWord)) === participant.index)
-        throw new SameHandleError(channel.name);
-    }
-    this.lane = attachLane(channel, participant);
-    this.#words = channel.lanes[this.lane]!;
-    this.#owner = loadAcquire(this.#words, RingLayout.consumerOwnerWord) & ~OwnerWord.busyBit;
-    this.#head = this.#startAtTail();
-    // SYNC lane-joined: the head is right before a sender can see us.
-    storeRelease(this.#words, RingLayout.consumerOwnerWord, this.#owner);
-    this.#ringProducer();
+    this.lane = lane;
+    this.#words = channel.lanes[lane]!;
+    this.#owner = owner;
+    this.#head = 0;
   }
 
-  /** PROTOCOL.md §7.2 "Join": what was sent to an earlier consumer of this lane is not ours. */
-  #startAtTail(): number {
+  /** Takes a free lane; frames sent from now on arrive (PROTOCOL.md §7.2 "Join").
+   * @throws InUseError when every lane has a live consumer; SameHandleError */
+  static join(channel: ChannelGeometry, participant: Participant): LaneReceiver {
+    assertNeitherEnd(channel, participant);
+    for (let pass = 0; pass < 2; pass++) {
+      for (let lane = 0; lane < channel.lanes.length; lane++) {
+        const words = channel.lanes[lane]!;
+        const owner = attachOwner(words, RingLayout.consumerOwnerWord, participant.index, OwnerWord.busyBit);
+        if (owner === 0) continue;
+        const receiver = new LaneReceiver(channel, participant, lane, owner);
+        receiver.#startAtTail();
+        // SYNC lane-joined: the head is right before a sender can see us.
+        storeRelease(words, RingLayout.consumerOwnerWord, owner);
+        receiver.#ringProducer();
+        return receiver;
+      }
+      participant.recoverDead();
+    }
+    throw new InUseError(
+      `every lane of channel ${channel.name} (${channel.lanes.length})`,
+      "close a consumer, or create the channel with more maxConsumers",
+    );
+  }
+
+  /** What was sent to an earlier consumer of this lane is not ours. */
+  #startAtTail(): void {
     const words = this.#words;
     if (!this.channel.dropOldest) {
-      const tail = loadAcquire(words, RingLayout.tailWord);
-      storeRelease(words, RingLayout.headWord, tail);
-      return tail;
+      this.#head = loadAcquire(words, RingLayout.tailWord);
+      storeRelease(words, RingLayout.headWord, this.#head);
+      return;
     }
     for (let spins = 0; spins < CLAIM_SPINS; spins++) {
       const head = loadAcquire(words, RingLayout.headWord);
       const tail = loadAcquire(words, RingLayout.tailWord);
-      if (!isClaimed(head) && compareAndSwap(words, RingLayout.headWord, head, headWord(tail))) return tail;
+      if (!isClaimed(head) && compareAndSwap(words, RingLayout.headWord, head, headWord(tail))) return;
       pause();
     }
     detachOwner(words, RingLayout.consumerOwnerWord, this.participant.index);
@@ -155,7 +167,9 @@ export class LaneReceiver {
 
   #copySlot(index: number): void {
     const from = this.channel.slotIndex(index);
-    for (let word = 0; word < LaneSlotLayout.sizeWords; word++) this.#slot[word] = this.#words[from + word]!;
+    for (let word = 0; word < LaneSlotLayout.sizeWords; word++) {
+      this.#slot[word] = loadHint(this.#words, from + word);
+    }
   }
 
   /** §7.2 step 2, on the private copy: the numbers make sense, and the block is ours in this generation. */
@@ -179,7 +193,7 @@ export class LaneReceiver {
 
   #reject(): void {
     const words = this.#words;
-    storePlain(words, RingLayout.rejectedWord, (words[RingLayout.rejectedWord]! + 1) | 0);
+    storePlain(words, RingLayout.rejectedWord, (loadHint(words, RingLayout.rejectedWord) + 1) | 0);
   }
 
   /** This stay on this lane, as the sender's observer is told of it. */
@@ -292,17 +306,12 @@ export class LaneReceiver {
   }
 }
 
-function attachLane(channel: ChannelGeometry, participant: Participant): number {
-  for (let pass = 0; pass < 2; pass++) {
-    for (let lane = 0; lane < channel.lanes.length; lane++) {
-      const words = channel.lanes[lane]!;
-      if (attachOwner(words, RingLayout.consumerOwnerWord, participant.index, OwnerWord.busyBit) !== 0)
-        return lane;
-    }
-    participant.recoverDead();
+/** A participant holds a block or not: it cannot be both sender and receiver of it, nor receive it twice. */
+function assertNeitherEnd(channel: ChannelGeometry, participant: Participant): void {
+  const producer = ownerParticipant(loadAcquire(channel.words, ChannelLayout.producerOwnerWord));
+  if (producer === participant.index) throw new SameHandleError(channel.name);
+  for (const lane of channel.lanes) {
+    const consumer = ownerParticipant(loadAcquire(lane, RingLayout.consumerOwnerWord));
+    if (consumer === participant.index) throw new SameHandleError(channel.name);
   }
-  throw new InUseError(
-    `every lane of channel ${channel.name} (${channel.lanes.length})`,
-    "close a consumer, or create the channel with more maxConsumers",
-  );
 }

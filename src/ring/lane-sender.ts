@@ -3,7 +3,7 @@
  * Nothing here allocates per frame.
  */
 import { monotonicNs } from "../ffi/clock.ts";
-import { loadAcquire, loadAfterFence, pause, storePlain, storeRelease } from "../memory/atomics.ts";
+import { loadAcquire, loadAfterFence, loadHint, pause, storePlain, storeRelease } from "../memory/atomics.ts";
 import type { ChannelGeometry } from "./channel-geometry.ts";
 import { Claim, claimOldest, usedSlots } from "./drop-oldest.ts";
 import { BackpressureError, CorruptError, FrameSharedError, InUseError, SameHandleError } from "./errors.ts";
@@ -64,18 +64,25 @@ export class LaneSender {
   /** Block that the last send could not forward yet because its sender still held it. */
   #awaitedBlock = NO_BLOCK;
   #nextLane = 0;
-  #sequence: number;
+  #sequence = 0;
   #attached = true;
 
-  /** @throws InUseError when the channel has a live producer */
-  constructor(channel: ChannelGeometry, participant: Participant) {
+  private constructor(channel: ChannelGeometry, participant: Participant) {
     this.channel = channel;
     this.participant = participant;
-    const index = ChannelLayout.producerOwnerWord;
+    this.#tails = new Int32Array(channel.lanes.length);
+    this.#owners = new Int32Array(channel.lanes.length);
+    this.#chosen = new Int32Array(channel.lanes.length);
+  }
+
+  /** Becomes the channel's producer, going on where its last one stopped.
+   * @throws InUseError when the channel has a live producer; SameHandleError */
+  static attach(channel: ChannelGeometry, participant: Participant): LaneSender {
     for (const lane of channel.lanes) {
-      if (ownerParticipant(loadAcquire(lane, RingLayout.consumerOwnerWord)) === participant.index)
-        throw new SameHandleError(channel.name);
+      const consumer = ownerParticipant(loadAcquire(lane, RingLayout.consumerOwnerWord));
+      if (consumer === participant.index) throw new SameHandleError(channel.name);
     }
+    const index = ChannelLayout.producerOwnerWord;
     if (attachOwner(channel.words, index, participant.index) === 0) {
       participant.recoverDead();
       if (attachOwner(channel.words, index, participant.index) === 0) {
@@ -85,16 +92,15 @@ export class LaneSender {
         );
       }
     }
-    const laneCount = channel.lanes.length;
-    this.#tails = new Int32Array(laneCount);
-    this.#owners = new Int32Array(laneCount);
-    this.#chosen = new Int32Array(laneCount);
-    for (let lane = 0; lane < laneCount; lane++) {
-      this.#tails[lane] = loadAcquire(channel.lanes[lane]!, RingLayout.tailWord);
+    const sender = new LaneSender(channel, participant);
+    for (let lane = 0; lane < channel.lanes.length; lane++) {
+      sender.#tails[lane] = loadAcquire(channel.lanes[lane]!, RingLayout.tailWord);
     }
-    const low = channel.words[ChannelLayout.sequenceLowWord]! >>> 0;
-    this.#sequence = low + (channel.words[ChannelLayout.sequenceHighWord]! & 0x1f_ffff) * 2 ** 32;
+    const low = loadHint(channel.words, ChannelLayout.sequenceLowWord) >>> 0;
+    const high = loadHint(channel.words, ChannelLayout.sequenceHighWord) & 0x1f_ffff;
+    sender.#sequence = low + high * 2 ** 32;
     storeRelease(channel.words, ChannelLayout.endedWord, ChannelLayout.endedOpen);
+    return sender;
   }
 
   /** Sequence number of the next frame; every send counts, dropped ones too, so that receivers see gaps. */
@@ -398,12 +404,12 @@ export class LaneSender {
 
   /** Counters have one writer, the producer: a plain read and store. */
   #count(word: number): void {
-    storePlain(this.channel.words, word, (this.channel.words[word]! + 1) | 0);
+    storePlain(this.channel.words, word, (loadHint(this.channel.words, word) + 1) | 0);
   }
 
   #countLane(lane: number, word: number): void {
     const words = this.channel.lanes[lane]!;
-    storePlain(words, word, (words[word]! + 1) | 0);
+    storePlain(words, word, (loadHint(words, word) + 1) | 0);
   }
 
   /** Counts a frame that could not even be loaned. */

@@ -2,7 +2,7 @@
  * Recovery: what is done for a participant that died or leaves (PROTOCOL.md §8, steps 3-7). The caller holds the dead one's
  * life byte (and the cleaner byte), or is that participant itself. Every step may be repeated by a next cleaner.
  */
-import { loadAcquire, storeRelease } from "../memory/atomics.ts";
+import { loadAcquire, loadHint, storeRelease } from "../memory/atomics.ts";
 import type { DirectoryEntry } from "../memory/directory.ts";
 import { RegionError } from "../memory/errors.ts";
 import { Control, Directory, ObjectKind, ParticipantRecord, WORD_BYTES } from "../memory/layout.ts";
@@ -59,18 +59,12 @@ export function cleanParticipant(
   const generationBits = state & ~ParticipantRecord.phaseMask;
   storeRelease(words, record, generationBits | ParticipantRecord.phaseDying);
   const entries: DirectoryEntry[] = [];
-  let corruptObjects = 0;
-  for (let index = 0; index < Directory.capacity; index++) {
-    const entry = ifIntact(() => region.directory.at(index));
-    if (entry === undefined) corruptObjects++;
-    else if (entry !== null) entries.push(entry);
-  }
-  corruptObjects += detachEverywhere(region, entries, participant, ringer);
+  let corruptObjects = readEntries(region, entries);
+  for (const entry of entries) if (!detach(region, entry, participant, ringer)) corruptObjects++;
   let blocksReclaimed = 0;
   for (const entry of entries) {
-    if (entry.kind !== ObjectKind.pool) continue;
-    const swept = ifIntact(() => sweep(Pool.at(region, entry), participant, ringer));
-    if (swept === undefined) corruptObjects++;
+    const swept = entry.kind === ObjectKind.pool ? sweep(region, entry, participant, ringer) : 0;
+    if (swept < 0) corruptObjects++;
     else blocksReclaimed += swept;
   }
   storeRelease(words, record + ParticipantRecord.sectionWord, 0);
@@ -87,32 +81,36 @@ export function cleanParticipant(
   };
 }
 
-/** Runs `clean`; undefined when the object's numbers make no sense. A spoilt object must not stop the cleaning of the others. */
-function ifIntact<T>(clean: () => T): T | undefined {
-  try {
-    return clean();
-  } catch (error) {
-    if (error instanceof CorruptError || error instanceof RegionError) return undefined;
-    throw error;
-  }
+/** A spoilt object must not stop the cleaning of the others: rethrows everything else. */
+function assertSpoilt(error: unknown): void {
+  if (!(error instanceof CorruptError || error instanceof RegionError)) throw error;
 }
 
-function detachEverywhere(
-  region: Region,
-  entries: DirectoryEntry[],
-  participant: number,
-  ringer: DoorbellRinger,
-): number {
-  let corrupt = 0;
-  for (const entry of entries) {
-    const done = ifIntact(() => {
-      if (entry.kind === ObjectKind.ring) detachRing(region, entry, participant);
-      if (entry.kind === ObjectKind.channel) detachChannel(region, entry, participant, ringer);
-      return true;
-    });
-    if (done === undefined) corrupt++;
+/** Fills `entries`; returns how many could not be read. */
+function readEntries(region: Region, entries: DirectoryEntry[]): number {
+  let spoilt = 0;
+  for (let index = 0; index < Directory.capacity; index++) {
+    try {
+      const entry = region.directory.at(index);
+      if (entry !== null) entries.push(entry);
+    } catch (error) {
+      assertSpoilt(error);
+      spoilt++;
+    }
   }
-  return corrupt;
+  return spoilt;
+}
+
+/** Steps 4 and 5 for one object; false when its numbers make no sense. */
+function detach(region: Region, entry: DirectoryEntry, participant: number, ringer: DoorbellRinger): boolean {
+  try {
+    if (entry.kind === ObjectKind.ring) detachRing(region, entry, participant);
+    if (entry.kind === ObjectKind.channel) detachChannel(region, entry, participant, ringer);
+    return true;
+  } catch (error) {
+    assertSpoilt(error);
+    return false;
+  }
 }
 
 function detachRing(region: Region, entry: DirectoryEntry, participant: number): void {
@@ -155,9 +153,9 @@ function withdrawUnpublished(
   if (count > channel.laneCapacity) throw new CorruptError(`channel ${channel.name}: prepared`);
   for (let i = 0; i < count; i++) {
     const slot = channel.slotIndex((tail + i) | 0);
-    const block = lane[slot + LaneSlotLayout.blockWord]! >>> 0;
-    const generation = lane[slot + LaneSlotLayout.generationWord]!;
-    const receiver = ownerParticipant(lane[slot + LaneSlotLayout.receiverWord]!);
+    const block = loadHint(lane, slot + LaneSlotLayout.blockWord) >>> 0;
+    const generation = loadHint(lane, slot + LaneSlotLayout.generationWord);
+    const receiver = ownerParticipant(loadHint(lane, slot + LaneSlotLayout.receiverWord));
     if (block >= channel.pool.geometry.blockCount || receiver < 0) continue;
     // x is still a holder, so nobody but x can have set the receiver's bit (exclusive holder rule, §6).
     if (channel.pool.isHeld(block, bit, generation)) channel.pool.clear(block, 1 << receiver, ringer);
@@ -165,13 +163,19 @@ function withdrawUnpublished(
   storeRelease(lane, RingLayout.preparedWord, tail);
 }
 
-/** Step 6. */
-function sweep(pool: Pool, participant: number, ringer: DoorbellRinger): number {
+/** Step 6. Returns the blocks reclaimed, −1 when the pool's numbers make no sense. */
+function sweep(region: Region, entry: DirectoryEntry, participant: number, ringer: DoorbellRinger): number {
   const bit = 1 << participant;
   let reclaimed = 0;
-  for (let block = 0; block < pool.geometry.blockCount; block++) {
-    if ((pool.holders(block) & bit) !== 0 && pool.clear(block, bit, ringer)) reclaimed++;
+  try {
+    const pool = Pool.at(region, entry);
+    for (let block = 0; block < pool.geometry.blockCount; block++) {
+      if ((pool.holders(block) & bit) !== 0 && pool.clear(block, bit, ringer)) reclaimed++;
+    }
+    pool.removeWaiter(bit);
+    return reclaimed;
+  } catch (error) {
+    assertSpoilt(error);
+    return -1;
   }
-  pool.removeWaiter(bit);
-  return reclaimed;
 }

@@ -1,5 +1,5 @@
 /** Other processes and threads for tests, and what the kernel says about ours. */
-import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
 
 const PEER = new URL("../unit/fixtures/peer.ts", import.meta.url).pathname;
 
@@ -56,8 +56,17 @@ async function* lines(stream: ReadableStream<Uint8Array>): AsyncGenerator<string
   if (rest !== "") yield rest;
 }
 
+/** Open descriptors of files and devices; pipes, sockets and the like belong to Bun and come and go. */
 export function openDescriptors(): number {
-  return readdirSync("/proc/self/fd").length;
+  const ofFiles = readdirSync("/proc/self/fd").filter((fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`).startsWith("/");
+    } catch {
+      // The one that listed the directory is closed by now.
+      return false;
+    }
+  });
+  return ofFiles.length;
 }
 
 /**
