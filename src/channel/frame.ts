@@ -73,7 +73,8 @@ export class Frame implements Disposable, SendFields {
 
   #makeView(): Uint8Array {
     const { region } = this.pool;
-    if (DEBUG) return new Uint8Array(borrowBuffer(region.virtualAddress(this.#offset), this.#lengthBytes));
+    if (DEBUG && this.#lengthBytes > 0)
+      return new Uint8Array(borrowBuffer(region.virtualAddress(this.#offset), this.#lengthBytes));
     return region.view(this.#offset, this.#lengthBytes);
   }
 
@@ -155,7 +156,8 @@ export class Frame implements Disposable, SendFields {
   }
 
   #dropView(): void {
-    if (DEBUG && this.#bytes !== null) detachBuffer(this.#bytes.buffer as ArrayBuffer);
+    if (DEBUG && this.#bytes !== null && this.#bytes.byteLength > 0)
+      detachBuffer(this.#bytes.buffer as ArrayBuffer);
     this.#bytes = null;
   }
 

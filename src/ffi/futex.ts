@@ -1,7 +1,7 @@
 /** Shared futexes (futex(2)): sleeping on a 32-bit word across processes. The word must be in page-cache memory. */
 import { constants } from "node:os";
 import { SystemError } from "./errors.ts";
-import { addressOf, errno, libc, SYS } from "./libc.ts";
+import { addressOf, errno, libc, pointer, SYS } from "./libc.ts";
 
 const FUTEX_WAIT = 0;
 const FUTEX_WAKE = 1;
@@ -29,7 +29,8 @@ export function futexWait(address: number, expected: number, timeoutNs: number):
     timeout[2] = timeoutNs - seconds * NS_PER_SECOND;
     timespec = timeoutAddress;
   }
-  if (libc.syscall(SYS.futex, address, FUTEX_WAIT, expected, timespec, 0, 0) === 0) return FutexResult.woken;
+  if (libc.syscall(SYS.futex, pointer(address), FUTEX_WAIT, expected, pointer(timespec), null, 0) === 0)
+    return FutexResult.woken;
   const error = errno();
   if (error === EAGAIN) return FutexResult.valueDiffered;
   if (error === ETIMEDOUT) return FutexResult.timedOut;
@@ -39,7 +40,7 @@ export function futexWait(address: number, expected: number, timeoutNs: number):
 
 /** Wakes at most `count` sleepers of the word at `address`; returns how many were woken. */
 export function futexWake(address: number, count: number): number {
-  const woken = libc.syscall(SYS.futex, address, FUTEX_WAKE, count, 0, 0, 0) as number;
+  const woken = libc.syscall(SYS.futex, pointer(address), FUTEX_WAKE, count, null, null, 0) as number;
   if (woken < 0) throw new SystemError("futex(FUTEX_WAKE)", errno());
   return woken;
 }

@@ -46,7 +46,8 @@ const library = dlopen("libc.so.6", {
   pread: { args: ["i32", "ptr", "u64", "i64"], returns: FFIType.i64_fast },
   sendto: { args: ["i32", "ptr", "u64", "i32", "ptr", "u32"], returns: FFIType.i64_fast },
   socket: { args: ["i32", "i32", "i32"], returns: "i32" },
-  syscall: { args: ["i64", "i64", "i64", "i64", "i64", "i64", "i64"], returns: FFIType.i64_fast },
+  // Typed for the calls made here: addresses are `ptr`, because a double as `i64` takes a slow conversion.
+  syscall: { args: ["i64", "ptr", "i64", "i64", "ptr", "ptr", "i64"], returns: FFIType.i64_fast },
   sysconf: { args: ["i32"], returns: FFIType.i64_fast },
 });
 

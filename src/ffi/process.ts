@@ -1,7 +1,7 @@
 /** Threads and processes: identity, death notice, asymmetric fences. */
 import { readlinkSync } from "node:fs";
 import { SystemError } from "./errors.ts";
-import { errno, libc, SYS } from "./libc.ts";
+import { errno, libc, pointer, SYS } from "./libc.ts";
 
 /** Kernel id of the calling thread, in its own pid namespace. */
 export function gettid(): number {
@@ -21,7 +21,7 @@ const PIDFD_NONBLOCK = 0o4000;
 
 /** A non-blocking, close-on-exec descriptor of a process, readable when it ends. Throws `ESRCH` if there is none. */
 export function pidfdOpen(pid: number): number {
-  const fd = libc.syscall(SYS.pidfdOpen, pid, PIDFD_NONBLOCK, 0, 0, 0, 0) as number;
+  const fd = libc.syscall(SYS.pidfdOpen, pointer(pid), PIDFD_NONBLOCK, 0, null, null, 0) as number;
   if (fd < 0) throw new SystemError("pidfd_open", errno(), { path: `process ${pid}` });
   return fd;
 }
@@ -31,7 +31,7 @@ export const Membarrier = { query: 0, globalExpedited: 2, registerGlobalExpedite
 
 /** Runs one membarrier command; returns its result (the mask of supported commands for `query`). */
 export function membarrier(command: (typeof Membarrier)[keyof typeof Membarrier]): number {
-  const result = libc.syscall(SYS.membarrier, command, 0, 0, 0, 0, 0) as number;
+  const result = libc.syscall(SYS.membarrier, pointer(command), 0, 0, null, null, 0) as number;
   if (result < 0) throw new SystemError("membarrier", errno());
   return result;
 }

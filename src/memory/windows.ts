@@ -64,10 +64,6 @@ export class Windows {
     );
   }
 
-  get count(): number {
-    return this.#windows.length;
-  }
-
   /** Any range of up to so many bytes that starts on a page boundary lies in one window. */
   get objectBytes(): number {
     return this.#strideBytes;

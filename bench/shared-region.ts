@@ -1,0 +1,18 @@
+/** The region that two TypeScript peers share: rings "there" and "back", and blocks for frames behind them. */
+import { Region } from "../src/memory/region.ts";
+import { Ring } from "../src/ring/ring.ts";
+import type { Job } from "./job.ts";
+
+/** Where the blocks of the frame benchmark start; the rings stay below. */
+export const BLOCKS_OFFSET = 16 * 1024 * 1024;
+const FRAME_SLOT_BYTES = 16;
+
+export function createSharedRegion(job: Job): Region {
+  const frames = job.kind === "frames";
+  const blockBytes = frames ? job.capacity * job.words * 4 : 0;
+  const region = Region.create(job.name, { size: BLOCKS_OFFSET + blockBytes });
+  const shape = { slotBytes: frames ? FRAME_SLOT_BYTES : job.words * 4, capacity: job.capacity };
+  Ring.create(region, "there", shape);
+  if (job.kind === "roundtrip") Ring.create(region, "back", shape);
+  return region;
+}

@@ -1,0 +1,54 @@
+/** Takes the place of src/memory/atomics.ts: every access is a switch point, then one step of the {@link Machine}. */
+import { Machine, Random } from "./machine.ts";
+
+export const stage = { machine: new Machine("sc", new Random(1), new Int32Array(0)) };
+
+/** Makes a switching access of an indivisible one; `.now` is the access without the switch. */
+function access<A extends unknown[], R>(
+  now: (...args: A) => R,
+): ((...args: A) => Generator<void, R, void>) & { now: typeof now } {
+  return Object.assign(
+    function* (...args: A): Generator<void, R, void> {
+      yield;
+      return now(...args);
+    },
+    { now },
+  );
+}
+
+const at = Machine.at;
+
+export const loadAcquire = access((words: Int32Array, index: number) =>
+  stage.machine.loadAcquire(at(words, index)),
+);
+export const loadHint = access((words: Int32Array, index: number) =>
+  stage.machine.loadPlain(at(words, index)),
+);
+export const loadAfterFence = loadAcquire;
+export const storeRelease = access((words: Int32Array, index: number, value: number) =>
+  stage.machine.store(at(words, index), value | 0, true),
+);
+export const publish = storeRelease;
+export const storePlain = access((words: Int32Array, index: number, value: number) =>
+  stage.machine.store(at(words, index), value | 0, false),
+);
+export const compareAndSwap = access(
+  (words: Int32Array, index: number, expected: number, value: number) =>
+    stage.machine.update(at(words, index), (old) => (old === (expected | 0) ? value | 0 : undefined)) ===
+    (expected | 0),
+);
+export const fetchAnd = access((words: Int32Array, index: number, mask: number) =>
+  stage.machine.update(at(words, index), (old) => old & mask),
+);
+export const fetchOr = access((words: Int32Array, index: number, mask: number) =>
+  stage.machine.update(at(words, index), (old) => old | mask),
+);
+export const exchange = access((words: Int32Array, index: number, value: number) =>
+  stage.machine.update(at(words, index), () => value | 0),
+);
+export const fence = access(() => stage.machine.fence());
+export const sleepersFence = access(() => {
+  stage.machine.fence();
+  return true;
+});
+export const pause = access(() => undefined);

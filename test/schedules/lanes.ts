@@ -1,0 +1,231 @@
+/**
+ * Scenario: one producer, consumers, a pool that is too small; anybody may die anywhere, is cleaned up by a cleaner that may die as
+ * well, and a successor takes the very slot. Checked: no frame twice, none out of order, none changed while it is held, none
+ * lost that the policy does not allow to be lost, no block leaked.
+ */
+import { ParticipantRecord } from "../../src/memory/layout.ts";
+import { InUseError } from "../../src/ring/errors.ts";
+import { SendResult } from "../../src/ring/lane-sender.ts";
+import { ChannelLayout } from "../../src/ring/layout.ts";
+import { loadHint, storePlain } from "./atomics.ts";
+import {
+  Bench,
+  type ChannelSetting,
+  type Coroutines,
+  type Loose,
+  type PlainParticipant,
+  recordIndex,
+} from "./bench.ts";
+import type { Model } from "./machine.ts";
+import { type Coroutine, Schedule, Violation } from "./schedule.ts";
+
+const PRODUCER = 0;
+const FRAMES = 6;
+
+export interface LaneScenario extends ChannelSetting {
+  readonly name: string;
+  readonly deaths: number;
+  /** Consumers, when there are more of them than lanes: they come and go all the time. */
+  readonly turnover?: number;
+}
+
+interface Reader {
+  readonly received: number[];
+  readonly fromTheStart: boolean;
+  died: boolean;
+}
+
+/** One run's bookkeeping. */
+class Run {
+  readonly readers: Reader[] = [];
+  readonly sent: number[] = [];
+  producerDied = false;
+  /** Consumers of the start that neither joined nor died yet. */
+  joining = 0;
+  constructor(
+    readonly bench: Bench,
+    readonly schedule: Schedule,
+    readonly scenario: LaneScenario,
+  ) {}
+
+  /** The life lock is free: clean up, by a cleaner that may die; a joiner takes the slot when the protocol allows it. */
+  onDeath(index: number, next?: (participant: PlainParticipant) => void): void {
+    this.schedule.start(`cleaner of ${index}`, this.clean(index, next), () => this.onDeath(index, next));
+  }
+
+  *clean(index: number, next?: (participant: PlainParticipant) => void): Coroutine {
+    const { recovery } = this.bench.code;
+    yield* recovery.cleanParticipant(this.bench.region, index, {
+      ring: () => undefined,
+      wakeAll: () => undefined,
+    });
+    if (next === undefined) return;
+    for (let tries = 0; tries < 20; tries++) {
+      if (yield* recovery.quiet(this.bench.region, index)) return next(this.bench.admit(index));
+    }
+  }
+
+  startProducer(): void {
+    const participant = this.bench.admit(PRODUCER);
+    this.schedule.start("producer", this.produce(participant), () => {
+      this.producerDied = true;
+      this.onDeath(PRODUCER);
+    });
+  }
+
+  *produce(participant: PlainParticipant): Coroutine {
+    const { code, channel, pool } = this.bench;
+    const sender: Loose = yield* code.sender.attach(channel, participant);
+    while (this.joining > 0) yield;
+    for (let i = 0; i < FRAMES; i++) yield* this.sendOne(sender, pool, participant);
+    yield* sender.end();
+  }
+
+  /** Died before it attached: its consumers would wait for another producer for ever, as they should. */
+  get producerNeverCame(): boolean {
+    return this.producerDied && this.bench.channel.words[ChannelLayout.producerOwnerWord] === 0;
+  }
+
+  /** Nobody is there and nobody will come. */
+  get deserted(): boolean {
+    return !this.schedule.isRunning("consumer") && !this.schedule.isRunning("cleaner");
+  }
+
+  *sendOne(sender: Loose, pool: Loose, participant: PlainParticipant): Coroutine {
+    let block: number = yield* pool.loan(participant.bit);
+    while (block < 0) {
+      if (this.bench.setting.policy === "drop-oldest") yield* sender.dropOldestOfFullest();
+      yield;
+      block = yield* pool.loan(participant.bit);
+    }
+    const value = sender.sequence;
+    const { words, index } = this.bench.payload(block);
+    yield* storePlain(words, index, value);
+    const fields = {
+      offset: pool.blockOffset(block),
+      lengthBytes: 128,
+      tag: value,
+      metaLength: 0,
+      soleReceiver: true,
+    };
+    this.sent.push(value);
+    for (;;) {
+      const result = yield* sender.send(block, fields);
+      if (result !== SendResult.full) return;
+      if (this.deserted) {
+        yield* pool.clear(block, participant.bit, participant.ringer);
+        return;
+      }
+      yield;
+    }
+  }
+
+  startConsumer(participant: PlainParticipant, fromTheStart: boolean): void {
+    const reader: Reader = { received: [], fromTheStart, died: false };
+    this.readers.push(reader);
+    let arrived = !fromTheStart;
+    const arrive = (): void => {
+      if (!arrived) this.joining--;
+      arrived = true;
+    };
+    if (fromTheStart) this.joining++;
+    this.schedule.start(`consumer ${participant.index}`, this.consume(participant, reader, arrive), () => {
+      arrive();
+      reader.died = true;
+      this.onDeath(participant.index, (successor) => this.startConsumer(successor, false));
+    });
+  }
+
+  *consume(participant: PlainParticipant, reader: Reader, arrive: () => void): Coroutine {
+    for (let stay = this.scenario.turnover === undefined ? 1 : 3; stay > 0; stay--) {
+      const receiver: Loose = yield* this.join(participant);
+      arrive();
+      if (receiver !== null) yield* this.stay(receiver, participant, reader);
+    }
+  }
+
+  /** Null: every lane is taken. */
+  *join(participant: PlainParticipant): Generator<void, Loose, void> {
+    try {
+      return yield* this.bench.code.receiver.join(this.bench.channel, participant);
+    } catch (error) {
+      if (!(error instanceof InUseError)) throw error;
+      return null;
+    }
+  }
+
+  *stay(receiver: Loose, participant: PlainParticipant, reader: Reader): Coroutine {
+    const { pool } = this.bench;
+    for (;;) {
+      if (yield* receiver.take()) {
+        yield* this.check(receiver.block, receiver.tag, reader);
+        yield* pool.clear(receiver.block, participant.bit, participant.ringer);
+      } else if ((yield* receiver.streamEnd()) !== "open" || this.producerNeverCame) {
+        break;
+      }
+      if (!reader.fromTheStart && this.schedule.random.below(4) === 0) break; // a latecomer may leave early
+    }
+    yield* receiver.leave();
+  }
+
+  /** The frame is the one that was sent, and stays so while we hold it. */
+  *check(block: number, tag: number, reader: Reader): Coroutine {
+    const last = reader.received.at(-1);
+    if (last !== undefined && tag <= last) throw new Violation(`frame ${tag} came after ${last}`);
+    reader.received.push(tag);
+    const { words, index } = this.bench.payload(block);
+    for (let look = 0; look < 3; look++) {
+      const value = yield* loadHint(words, index);
+      if (value !== tag)
+        throw new Violation(`frame ${tag} holds ${value}: its block was given to somebody else`);
+    }
+  }
+
+  /** When all is quiet. */
+  verify(): void {
+    const { setting, region } = this.bench;
+    for (let index = 0; index <= consumersOf(this.scenario); index++) {
+      // Whoever is still live has ended orderly and holds nothing; its own leaving would sweep, which must not be needed.
+      region.control.words[recordIndex(index)]! |= ParticipantRecord.phaseSwept;
+    }
+    const free = this.bench.freeBlocks();
+    if (free !== setting.blocks)
+      throw new Violation(`${setting.blocks - free} of ${setting.blocks} blocks leaked`);
+    const loses = setting.policy !== "block" || this.producerDied;
+    const all = this.readers.flatMap((reader) => reader.received);
+    if (setting.delivery === "one" && new Set(all).size !== all.length)
+      throw new Violation("a frame came twice");
+    for (const reader of this.readers) {
+      const complete = reader.fromTheStart && !reader.died && !loses && setting.delivery === "all";
+      if (complete && reader.received.length !== this.sent.length) {
+        throw new Violation(`received ${reader.received} of ${this.sent}`);
+      }
+    }
+    const nobodyLeft = this.readers.every((reader) => reader.fromTheStart && !reader.died) && !loses;
+    if (setting.delivery === "one" && nobodyLeft && all.length !== this.sent.length)
+      throw new Violation(`received ${all} of ${this.sent}`);
+  }
+}
+
+function consumersOf(scenario: LaneScenario): number {
+  return scenario.turnover ?? scenario.consumers;
+}
+
+/** Throws a {@link Violation} if the schedule of this seed breaks a promise. Returns the number of steps. */
+export function runLanes(bench: Bench, scenario: LaneScenario, model: Model, seed: number): number {
+  bench.reset();
+  const schedule = new Schedule(seed, model, bench.region.memory);
+  const run = new Run(bench, schedule, scenario);
+  for (let index = 1; index <= consumersOf(scenario); index++) {
+    run.startConsumer(bench.admit(index), scenario.turnover === undefined);
+  }
+  run.startProducer();
+  const deaths = schedule.random.below(scenario.deaths + 1);
+  schedule.run(deaths, 900);
+  run.verify();
+  return schedule.steps;
+}
+
+export function laneBench(code: Coroutines, scenario: LaneScenario): Bench {
+  return new Bench(code, scenario);
+}

@@ -1,0 +1,164 @@
+/**
+ * A memory that behaves as a multi-copy-atomic processor may (ARMv8) or as x86-64 does, under a schedule drawn from a seed.
+ *
+ * Every thread has a store buffer. `tso`: it drains in order, loads are never early. `arm`: stores to different words drain in any
+ * order (a release after everything before it), and a plain load may have been done early: it returns any value that its
+ * word had since the thread's last acquire or fence. `sc`: no buffers. One time line of all drained stores makes that definite.
+ */
+
+export type Model = "sc" | "tso" | "arm";
+
+/** xorshift32: small, fast, replayable. */
+export class Random {
+  #state: number;
+
+  constructor(seed: number) {
+    this.#state = (Math.imul(seed, 2654435761) ^ 0x9e3779b9) | 0 || 1;
+  }
+
+  /** 0 … limit − 1. */
+  below(limit: number): number {
+    let x = this.#state;
+    x ^= x << 13;
+    x ^= x >>> 17;
+    x ^= x << 5;
+    this.#state = x;
+    return (x >>> 0) % limit;
+  }
+}
+
+interface Store {
+  readonly at: number;
+  readonly value: number;
+  readonly release: boolean;
+}
+
+/** A processor as one coroutine sees it. */
+export class Processor {
+  readonly buffer: Store[] = [];
+  /** No load returns a value older than this point of the time line. */
+  floor = 0;
+  /** Per word: the time of the value read last; reads of one word never go back. */
+  readonly lastRead = new Map<number, number>();
+}
+
+/** How often a plain load looks for an older value, and how often a buffered store drains at a step: one in so many. */
+const STALE_ONE_IN = 3;
+const DRAIN_ONE_IN = 3;
+
+export class Machine {
+  readonly #model: Model;
+  readonly #random: Random;
+  readonly memory: Int32Array;
+  /** Per word, since the start of the schedule: [time, value before, time, value before …]. */
+  readonly #history = new Map<number, number[]>();
+  #time = 0;
+  current = new Processor();
+
+  constructor(model: Model, random: Random, memory: Int32Array) {
+    this.#model = model;
+    this.#random = random;
+    this.memory = memory;
+  }
+
+  /** Index in `memory` of an element of a view of it. */
+  static at(words: Int32Array, index: number): number {
+    return words.byteOffset / 4 + index;
+  }
+
+  #write(at: number, value: number): void {
+    this.#time++;
+    if (this.#model === "arm") {
+      const past = this.#history.get(at);
+      if (past === undefined) this.#history.set(at, [this.#time, this.memory[at]!]);
+      else past.push(this.#time, this.memory[at]!);
+    }
+    this.memory[at] = value;
+  }
+
+  #drainable(buffer: readonly Store[], i: number): boolean {
+    if (this.#model === "tso" || buffer[i]!.release) return i === 0;
+    for (let k = 0; k < i; k++) if (buffer[k]!.at === buffer[i]!.at) return false;
+    return true;
+  }
+
+  /** Lets some buffered stores of a processor reach memory. */
+  drainSome(processor: Processor): void {
+    const { buffer } = processor;
+    while (buffer.length > 0 && this.#random.below(DRAIN_ONE_IN) === 0) {
+      const i = this.#random.below(buffer.length);
+      if (!this.#drainable(buffer, i)) return;
+      const [store] = buffer.splice(i, 1);
+      this.#write(store!.at, store!.value);
+    }
+  }
+
+  drainAll(processor: Processor): void {
+    for (const store of processor.buffer) this.#write(store.at, store.value);
+    processor.buffer.length = 0;
+  }
+
+  store(at: number, value: number, release: boolean): void {
+    if (this.#model === "sc") this.#write(at, value);
+    else this.current.buffer.push({ at, value, release });
+  }
+
+  #forwarded(at: number): number | undefined {
+    const { buffer } = this.current;
+    for (let i = buffer.length - 1; i >= 0; i--) if (buffer[i]!.at === at) return buffer[i]!.value;
+    return undefined;
+  }
+
+  loadPlain(at: number): number {
+    const own = this.#forwarded(at);
+    if (own !== undefined) return own;
+    if (this.#model === "arm" && this.#random.below(STALE_ONE_IN) === 0) return this.#loadEarly(at);
+    if (this.#model === "arm") this.current.lastRead.set(at, this.#time);
+    return this.memory[at]!;
+  }
+
+  /** A value the word had at some time since the floor. */
+  #loadEarly(at: number): number {
+    const past = this.#history.get(at);
+    const oldest = Math.max(this.current.floor, this.current.lastRead.get(at) ?? 0);
+    if (past === undefined) return this.memory[at]!;
+    // Entry i: until time past[i] the word had value past[i + 1].
+    let first = past.length;
+    while (first > 0 && past[first - 2]! > oldest) first -= 2;
+    const choices = (past.length - first) / 2;
+    const choice = this.#random.below(choices + 1);
+    if (choice === choices) {
+      this.current.lastRead.set(at, this.#time);
+      return this.memory[at]!;
+    }
+    const entry = first + 2 * choice;
+    this.current.lastRead.set(at, Math.max(oldest, past[entry]! - 1));
+    return past[entry + 1]!;
+  }
+
+  /** `Atomics.load`: behind every earlier release store of this processor, before everything later. */
+  loadAcquire(at: number): number {
+    if (this.current.buffer.some((store) => store.release)) this.drainAll(this.current);
+    const value = this.#forwarded(at) ?? this.memory[at]!;
+    this.#acquire();
+    return value;
+  }
+
+  #acquire(): void {
+    this.current.floor = this.#time;
+  }
+
+  fence(): void {
+    this.drainAll(this.current);
+    this.#acquire();
+  }
+
+  /** Any read-modify-write: `update` gives the new value, or undefined to leave it. Returns the old one. */
+  update(at: number, update: (old: number) => number | undefined): number {
+    this.fence();
+    const old = this.memory[at]!;
+    const next = update(old);
+    if (next !== undefined) this.#write(at, next);
+    return old;
+  }
+}

@@ -1,0 +1,172 @@
+/** Single-line mistakes that the schedules must catch: what a slip in an edit would look like. */
+import type { Mutation } from "./transform.ts";
+
+const SPSC = "src/ring/spsc.ts";
+const SENDER = "src/ring/lane-sender.ts";
+const RECEIVER = "src/ring/lane-receiver.ts";
+const RECOVERY = "src/ring/recovery.ts";
+const POOL = "src/ring/pool.ts";
+const DROP = "src/ring/drop-oldest.ts";
+
+export interface NamedMutation extends Mutation {
+  readonly what: string;
+}
+
+export const SPSC_MUTATIONS: readonly NamedMutation[] = [
+  {
+    what: "tail published without release",
+    file: SPSC,
+    from: "publish(this.words, RingLayout.tailWord, this.tail);",
+    to: "storePlain(this.words, RingLayout.tailWord, this.tail);",
+  },
+  {
+    what: "tail read without acquire",
+    file: SPSC,
+    from: "this.cachedTail = this.checkedTail(loadAcquire(this.words, RingLayout.tailWord) | 0);\n    }",
+    to: "this.cachedTail = loadHint(this.words, RingLayout.tailWord);\n    }",
+  },
+  {
+    what: "one slot too many",
+    file: SPSC,
+    from: "let free = (this.capacity - ((this.tail",
+    to: "let free = (this.capacity + 1 - ((this.tail",
+  },
+  {
+    what: "a slot published that was not written",
+    file: SPSC,
+    from: "this.tail = (this.tail + count) | 0;",
+    to: "this.tail = (this.tail + count + 1) | 0;",
+  },
+  {
+    what: "runs past the wrap",
+    file: SPSC,
+    from: "const wanted = (max < room ? max : room) | 0;",
+    to: "const wanted = max | 0;",
+  },
+  {
+    what: "lines touched that are not free",
+    file: SPSC,
+    from: "if (ahead > limit) ahead = limit;",
+    to: "if (ahead > this.capacity) ahead = this.capacity;",
+  },
+  {
+    what: "released before it is read",
+    file: SPSC,
+    from: "this.peeked = count;\n    return count;",
+    to: "this.peeked = count; publish(this.words, RingLayout.headWord, (this.head + count) | 0);\n    return count;",
+  },
+];
+
+export const LANE_MUTATIONS: readonly NamedMutation[] = [
+  {
+    what: "no prepared index",
+    file: SENDER,
+    from: "storeRelease(words, RingLayout.preparedWord, (this.#tails[lane]! + 1) | 0);",
+    to: "",
+  },
+  {
+    what: "owners not looked at again",
+    file: SENDER,
+    from: "if (loadAcquire(words, RingLayout.consumerOwnerWord) !== owner) {",
+    to: "if (loadAcquire(words, RingLayout.consumerOwnerWord) === -1) {",
+  },
+  {
+    what: "undo forgets the receiver's hold",
+    file: SENDER,
+    from: "this.channel.pool.clear(block, 1 << receiver, this.participant.ringer);",
+    to: "",
+  },
+  {
+    what: "lane full counted one too late",
+    file: SENDER,
+    from: "return this.#used(lane) < this.channel.laneCapacity;",
+    to: "return this.#used(lane) <= this.channel.laneCapacity;",
+  },
+  {
+    what: "joiner visible before its head is right",
+    file: RECEIVER,
+    from: "participant.index, OwnerWord.busyBit);",
+    to: "participant.index, 0);",
+  },
+  {
+    what: "leaver does not wait for a send under way",
+    file: RECEIVER,
+    from: "return empty && loadAcquire(words, RingLayout.preparedWord) === tail;",
+    to: "return empty;",
+  },
+  {
+    what: "lane left before it is drained",
+    file: RECEIVER,
+    from: "if (!markBusy(words, RingLayout.consumerOwnerWord, this.#owner)) return;",
+    to: "if (!detachOwner(words, RingLayout.consumerOwnerWord, this.participant.index)) return;",
+  },
+  {
+    what: "slot given back before it is copied",
+    file: RECEIVER,
+    from: "this.#copySlot(this.#head);",
+    to: "storeRelease(words, RingLayout.headWord, (this.#head + 1) | 0); this.#copySlot(this.#head);",
+  },
+  {
+    what: "end of stream believed without a second look",
+    file: RECEIVER,
+    from: 'if (used !== 0) return "open";',
+    to: "",
+  },
+  {
+    what: "recovery leaves receivers what was never published",
+    file: RECOVERY,
+    from: "if (channel.pool.isHeld(block, bit, generation)) channel.pool.clear(block, 1 << receiver, ringer);",
+    to: "",
+  },
+  {
+    what: "recovery sweeps before it detaches",
+    file: RECOVERY,
+    from: "let corruptObjects = readEntries(region, entries);",
+    to: "let corruptObjects = readEntries(region, entries); for (const entry of entries) if (entry.kind === ObjectKind.pool) sweep(region, entry, participant, ringer); entries.splice(0, entries.length, ...entries.filter((entry) => entry.kind !== ObjectKind.pool));",
+  },
+  {
+    what: "release clears everybody's hold",
+    file: POOL,
+    from: "PoolLayout.holdersWord, ~bit);",
+    to: "PoolLayout.holdersWord, 0);",
+  },
+];
+
+export const DROP_MUTATIONS: readonly NamedMutation[] = [
+  {
+    what: "consumer does not compete for the head",
+    file: RECEIVER,
+    from: "if (compareAndSwap(words, RingLayout.headWord, head, headWord(headIndex(head) + 1))) return true;",
+    to: "storeRelease(words, RingLayout.headWord, headWord(headIndex(head) + 1)); return true;",
+  },
+  {
+    what: "claim without a mark",
+    file: DROP,
+    from: "if (!compareAndSwap(lane, RingLayout.headWord, head, head | CLAIM)) return Claim.none;",
+    to: "if (!compareAndSwap(lane, RingLayout.headWord, head, next)) return Claim.none;",
+  },
+  {
+    what: "claimed without taking the hold back",
+    file: DROP,
+    from: "return channel.pool.takeBack(block, 1 << receiver, bit, generation) ? block : Claim.stale;",
+    to: "return block;",
+  },
+  {
+    what: "a claim not finished by recovery",
+    file: RECOVERY,
+    from: "if (channel.dropOldest) completeClaim(channel, lane, bit);",
+    to: "",
+  },
+  {
+    what: "a taken-back block not released",
+    file: SENDER,
+    from: "this.channel.pool.clear(claimed, participant.bit, participant.ringer);",
+    to: "",
+  },
+  {
+    what: "claim does not look whether it was beaten",
+    file: DROP,
+    from: "if (isClaimed(head) || usedSlots(loadAcquire(lane, RingLayout.tailWord), head) === 0) return Claim.none;",
+    to: "if (isClaimed(head)) return Claim.none;",
+  },
+];

@@ -1,0 +1,174 @@
+/**
+ * The shipped ring code under deterministic schedules: interleaved at every shared access, with the reorderings of x86-64 and of
+ * ARMv8, and with deaths at any step. `bun test/schedules/run.ts [--schedules N] [--seed S] [--only TEXT]`; a failure prints its seed.
+ */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import type { RingShape } from "../../src/ring/ring-geometry.ts";
+import { Bench, type Coroutines, loadCoroutines } from "./bench.ts";
+import { type LaneScenario, runLanes } from "./lanes.ts";
+import type { Model } from "./machine.ts";
+import { DROP_MUTATIONS, LANE_MUTATIONS, type NamedMutation, SPSC_MUTATIONS } from "./mutations.ts";
+import { runSpsc, SpscBench } from "./spsc.ts";
+import { buildCoroutines } from "./transform.ts";
+
+const MODELS: readonly Model[] = ["sc", "tso", "arm"];
+/** A mutation must be caught within so many schedules of each model and scenario. */
+const MUTANT_SCHEDULES = 6000;
+
+/** Runs one schedule; throws when a promise is broken. */
+type Runner = (model: Model, seed: number) => number;
+
+interface Topology {
+  readonly name: string;
+  readonly scenarios: readonly { name: string; runner: (code: Coroutines) => Runner }[];
+  readonly mutations: readonly NamedMutation[];
+}
+
+function lanes(scenario: LaneScenario): { name: string; runner: (code: Coroutines) => Runner } {
+  return {
+    name: scenario.name,
+    runner: (code) => {
+      const bench = new Bench(code, scenario);
+      return (model, seed) => runLanes(bench, scenario, model, seed);
+    },
+  };
+}
+
+function spsc(name: string, shape: RingShape): { name: string; runner: (code: Coroutines) => Runner } {
+  return {
+    name,
+    runner: (code) => {
+      const bench = new SpscBench(code, shape);
+      return (model, seed) => runSpsc(bench, model, seed);
+    },
+  };
+}
+
+const SMALL = { consumers: 2, capacity: 2, blocks: 3, deaths: 2 } as const;
+
+const TOPOLOGIES: readonly Topology[] = [
+  {
+    name: "SPSC ring",
+    scenarios: [
+      spsc("descriptors over the wrap", { slotBytes: 16, capacity: 4 }),
+      spsc("slots of a line over the wrap", { slotBytes: 64, capacity: 2 }),
+    ],
+    mutations: SPSC_MUTATIONS,
+  },
+  {
+    name: "lanes",
+    scenarios: [
+      lanes({ ...SMALL, name: "block, all", policy: "block", delivery: "all" }),
+      lanes({ ...SMALL, name: "block, one", policy: "block", delivery: "one" }),
+      lanes({ ...SMALL, name: "drop-newest, all", policy: "drop-newest", delivery: "all" }),
+      lanes({ ...SMALL, name: "come and go", policy: "block", delivery: "all", turnover: 3 }),
+    ],
+    mutations: LANE_MUTATIONS,
+  },
+  {
+    name: "drop-oldest lanes",
+    scenarios: [
+      lanes({ ...SMALL, name: "drop-oldest, all", policy: "drop-oldest", delivery: "all" }),
+      lanes({ ...SMALL, name: "drop-oldest, one", policy: "drop-oldest", delivery: "one" }),
+    ],
+    mutations: DROP_MUTATIONS,
+  },
+];
+
+const { values } = parseArgs({
+  options: {
+    schedules: { type: "string", default: "100000" },
+    seed: { type: "string", default: "1" },
+    only: { type: "string", default: "" },
+    help: { type: "boolean", default: false },
+  },
+});
+if (values.help) {
+  console.log("bun test/schedules/run.ts [--schedules PER_TOPOLOGY] [--seed FIRST] [--only TEXT]");
+  process.exit(0);
+}
+const perTopology = Number(values.schedules);
+const firstSeed = Number(values.seed);
+const scratch = mkdtempSync(join(tmpdir(), "physring-schedules-"));
+let builds = 0;
+let passed = 0;
+let failed = 0;
+
+async function compile(mutation: NamedMutation | null): Promise<Coroutines> {
+  return loadCoroutines(buildCoroutines(join(scratch, String(builds++)), mutation));
+}
+
+function report(ok: boolean, line: string): void {
+  if (ok) passed++;
+  else failed++;
+  console.log(`${ok ? "ok  " : "FAIL"} ${line}`);
+}
+
+/** The first broken promise within `count` schedules, or null. */
+function search(
+  runner: Runner,
+  count: number,
+  models: readonly Model[],
+): { model: Model; seed: number; error: unknown } | null {
+  for (let i = 0; i < count; i++) {
+    const model = models[i % models.length]!;
+    const seed = firstSeed + i;
+    try {
+      runner(model, seed);
+    } catch (error) {
+      return { model, seed, error };
+    }
+  }
+  return null;
+}
+
+function describe(error: unknown): string {
+  return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+}
+
+async function explore(topology: Topology): Promise<void> {
+  const code = await compile(null);
+  const count = Math.ceil(perTopology / topology.scenarios.length);
+  for (const { name, runner } of topology.scenarios) {
+    const started = performance.now();
+    const broken = search(runner(code), count, MODELS);
+    const seconds = ((performance.now() - started) / 1000).toFixed(1);
+    const result =
+      broken === null
+        ? "all promises kept"
+        : `${broken.model}, seed ${broken.seed}: ${describe(broken.error)}`;
+    report(
+      broken === null,
+      `${topology.name}: ${name}: ${count} schedules from seed ${firstSeed}, ${seconds} s: ${result}`,
+    );
+  }
+}
+
+/** Some scenario must break; errors of any kind count, silence does not. */
+async function mutate(topology: Topology, mutation: NamedMutation): Promise<void> {
+  const code = await compile(mutation);
+  for (const { name, runner } of topology.scenarios) {
+    const broken = search(runner(code), MUTANT_SCHEDULES, MODELS);
+    if (broken === null) continue;
+    return report(
+      true,
+      `${topology.name}: caught "${mutation.what}" (${name}, ${broken.model}, seed ${broken.seed}: ${describe(broken.error).slice(0, 80)})`,
+    );
+  }
+  report(false, `${topology.name}: nobody noticed "${mutation.what}"`);
+}
+
+try {
+  for (const topology of TOPOLOGIES) {
+    if (!topology.name.includes(values.only)) continue;
+    await explore(topology);
+    for (const mutation of topology.mutations) await mutate(topology, mutation);
+  }
+} finally {
+  rmSync(scratch, { recursive: true, force: true });
+}
+console.log(`${passed} passed, ${failed} failed, 0 skipped`);
+process.exit(failed === 0 ? 0 : 1);

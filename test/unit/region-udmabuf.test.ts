@@ -1,0 +1,85 @@
+/** The device backend as far as it goes without a device; with one: test/vm/guest/region-udmabuf.test.ts. */
+import { describe, expect, test } from "bun:test";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { factsFromSysfs } from "../../src/memory/device-buffer.ts";
+import { sidecarPath } from "../../src/memory/names.ts";
+import { Region } from "../../src/memory/region.ts";
+import { Ioctl } from "../../src/memory/udmabuf-abi.ts";
+import { expectCode } from "../support/errors.ts";
+import { openDescriptors } from "../support/peer.ts";
+
+describe("a device region without a device", () => {
+  test("a missing one is not found, and the remedy is told", () => {
+    for (const use of [
+      () => Region.open("/dev/udmabuf-none"),
+      () => Region.create("/dev/udmabuf-none", {}),
+      () => Region.open("udmabuf:udmabuf-none", { raw: true, syncMode: "noncached" }),
+    ]) {
+      expect(expectCode("REGION_NOT_FOUND", use).message).toContain("lsmod");
+    }
+    expect(Region.destroy("/dev/udmabuf-none")).toBe(false);
+    expect(existsSync(sidecarPath("udmabuf-none", 0))).toBe(false);
+  });
+
+  test("another driver's device is refused, without a leak", () => {
+    const before = openDescriptors();
+    for (const device of ["/dev/null", "/dev/zero"]) {
+      expectCode("REGION_UNSUPPORTED", () => Region.open(device));
+      expectCode("REGION_UNSUPPORTED", () => Region.open(device, { raw: true, readOnly: true }));
+      expectCode("REGION_UNSUPPORTED", () => Region.create(device, { size: "64KiB" }));
+    }
+    expect(openDescriptors()).toBe(before);
+    expect(existsSync(sidecarPath("null", 0))).toBe(false);
+  });
+
+  test("an offset is checked before anything is touched", () => {
+    for (const offset of [1, -4096, 0.5, Number.NaN]) {
+      expectCode("OUT_OF_RANGE", () => Region.create("/dev/udmabuf-none", { offset }));
+      expectCode("OUT_OF_RANGE", () => Region.open("/dev/udmabuf-none", { offset }));
+    }
+  });
+});
+
+test("ioctl numbers are those of the u-dma-buf interface", () => {
+  expect(Ioctl).toEqual({
+    getSize: 0x80085502,
+    getDmaAddress: 0x80085503,
+    setSyncForCpu: 0x40085505,
+    setSyncForDevice: 0x40085506,
+    getDeviceInfo: 0x80185507,
+    getSync: 0x80185508,
+    setSync: 0x40185509,
+    getBuffer: 0x80385540,
+    syncRanges: 0x40185541,
+  });
+});
+
+test("sidecars are named after device and offset", () => {
+  expect(sidecarPath("udmabuf0", 0)).toBe("/dev/shm/physring.udmabuf0.ctl");
+  expect(sidecarPath("udmabuf0", 0x12000)).toBe("/dev/shm/physring.udmabuf0@12000.ctl");
+});
+
+test("facts of an old driver come from sysfs, each checked", () => {
+  const directory = mkdtempSync("/tmp/test-sysfs-");
+  try {
+    const write = (attribute: string, text: string): void => writeFileSync(`${directory}/${attribute}`, text);
+    expectCode("REGION_UNSUPPORTED", () => factsFromSysfs(directory));
+    write("size", "1048576\n");
+    write("phys_addr", "0x0000000102d00000\n");
+    write("dma_coherent", "1\n");
+    expect(factsFromSysfs(directory)).toEqual({
+      sizeBytes: 2 ** 20,
+      deviceBase: 0x102d00000,
+      physicalBase: null,
+      coherent: true,
+      instance: [0, 0],
+      driver: "u-dma-buf",
+    });
+    for (const bad of ["", "x", "-1", "1.5", "0xffffffffffffffff"]) {
+      write("phys_addr", bad);
+      expectCode("REGION_CORRUPT", () => factsFromSysfs(directory));
+    }
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+});
