@@ -1,0 +1,147 @@
+/** The table of model checks: which file, with which -D, and how a deliberately broken variant must fail. */
+export interface ModelCase {
+  readonly file: "ring" | "pool" | "drop_oldest";
+  readonly title: string;
+  readonly defines: readonly string[];
+  /** Broken on purpose: the first error SPIN reports must match. Absent: the model is good and the search must be exhaustive. */
+  readonly fails?: RegExp;
+  /** Takes minutes; only with --deep. */
+  readonly deep?: boolean;
+}
+
+const DEADLOCK = /invalid end state/;
+const LEAK = /holders\[0\]\|holders\[1\]/; // a bit left over at the end
+const LOST_HOLD = /holders\[b\]&/; // somebody's bit or bytes went while it held the block
+const WRONG_BYTES = /content\[b\]==m/;
+const TWICE = /using&\(1<<b\)/; // the same block accepted twice
+
+const ring = (title: string, defines: string[], fails?: RegExp): ModelCase =>
+  make("ring", title, defines, fails);
+const pool = (title: string, defines: string[], fails?: RegExp): ModelCase =>
+  make("pool", title, defines, fails);
+const drop = (title: string, defines: string[], fails?: RegExp): ModelCase =>
+  make("drop_oldest", title, defines, fails);
+
+function make(file: ModelCase["file"], title: string, defines: string[], fails?: RegExp): ModelCase {
+  return fails === undefined ? { file, title, defines } : { file, title, defines, fails };
+}
+
+const deep = (model: ModelCase): ModelCase => ({ ...model, deep: true });
+
+/** KILLS: bits 0-2 participants, last bit the cleaner (pool 8, drop_oldest 4). */
+export const modelCases: readonly ModelCase[] = [
+  ring("two deaths", ["MESSAGES=2", "CRASHES=2"]),
+  ring("slots used again, one death", ["MESSAGES=3", "CRASHES=1"]),
+  deep(ring("slots used again, two deaths", ["MESSAGES=4", "CRASHES=2"])),
+  ring("the sleeper's membarrier instead of the waker's fence", ["MESSAGES=2", "CRASHES=1", "MEMBARRIER"]),
+  ring("no fence between publish and doorbell", ["CRASHES=0", "BUG_NO_FENCE"], DEADLOCK),
+  ring("no second look before sleeping", ["CRASHES=0", "BUG_NO_LOOK"], DEADLOCK),
+  ring("release does not ring", ["CRASHES=0", "BUG_RELEASE_WITHOUT_RING"], DEADLOCK),
+  ring("tail stored before the slots", ["CRASHES=0", "BUG_PUBLISH_BEFORE_WRITE"], /slot\[/),
+  ring("ended read without a second look at tail", ["CRASHES=0", "BUG_END_WITHOUT_LOOK"], /released==/),
+  ring("recovery rings only armed doorbells", ["MESSAGES=2", "CRASHES=1", "BUG_POLITE_RECOVERY"], DEADLOCK),
+  ring("swept before ringing, cleaner dies", ["MESSAGES=1", "CRASHES=2", "BUG_SWEPT_BEFORE_RING"], DEADLOCK),
+  ring(
+    "socket chosen before the exchange",
+    ["MESSAGES=2", "CRASHES=1", "BUG_GENERATION_BEFORE_EXCHANGE"],
+    DEADLOCK,
+  ),
+
+  pool("nobody dies", ["MESSAGES=4", "CRASHES=0"]),
+  pool("producer dies", ["MESSAGES=3", "CRASHES=1", "KILLS=1"]),
+  pool("consumer dies, its index is used again", ["MESSAGES=2", "CRASHES=1", "KILLS=2"]),
+  pool("producer dies, another continues", ["MESSAGES=2", "CRASHES=1", "KILLS=1", "REBIRTH"]),
+  pool("producer and cleaner die", ["MESSAGES=2", "CRASHES=2", "KILLS=9"]),
+  pool("consumer and cleaner die", ["MESSAGES=1", "CRASHES=2", "KILLS=10"]),
+  pool("a consumer leaves and joins again", ["MESSAGES=2", "CRASHES=0", "LEAVE"]),
+  pool("a consumer leaves, the producer dies", ["MESSAGES=1", "CRASHES=1", "KILLS=1", "LEAVE"]),
+  pool("frames are forwarded, a consumer dies", ["MESSAGES=1", "CRASHES=1", "KILLS=2", "FORWARD"]),
+  deep(pool("a consumer dies, slots used again", ["MESSAGES=3", "CRASHES=1", "KILLS=2"])),
+  deep(pool("producer and consumer die", ["MESSAGES=2", "CRASHES=2", "KILLS=3"])),
+  deep(pool("consumer and cleaner die", ["MESSAGES=2", "CRASHES=2", "KILLS=10"])),
+  deep(pool("a consumer leaves, slots used again", ["MESSAGES=3", "CRASHES=0", "LEAVE"])),
+  deep(pool("a consumer leaves, the producer dies", ["MESSAGES=2", "CRASHES=1", "KILLS=1", "LEAVE"])),
+  deep(pool("frames are forwarded, a consumer dies", ["MESSAGES=2", "CRASHES=1", "KILLS=2", "FORWARD"])),
+  deep(pool("forwarded, leave and join", ["MESSAGES=2", "CRASHES=0", "FORWARD", "LEAVE"])),
+  pool("recovery ignores prepared", ["CRASHES=1", "KILLS=1", "BUG_NO_PREPARED"], LEAK),
+  pool("prepared stored after the hand-over", ["CRASHES=1", "KILLS=1", "BUG_PREPARED_AFTER_HANDOVER"], LEAK),
+  pool("released before it is published", ["CRASHES=1", "KILLS=1", "BUG_RELEASE_BEFORE_PUBLISH"], LEAK),
+  pool("swept before step 4", ["CRASHES=1", "KILLS=1", "BUG_SWEEP_FIRST"], LEAK),
+  pool(
+    "cleaner resets prepared first and dies",
+    ["MESSAGES=2", "CRASHES=2", "KILLS=9", "BUG_CLEANER_FORGETS_FIRST"],
+    LEAK,
+  ),
+  pool("sender does not look at the owner again", ["CRASHES=1", "KILLS=2", "BUG_NO_RECHECK"], LEAK),
+  pool(
+    "swept before the owner is changed",
+    ["CRASHES=1", "KILLS=2", "BUG_SWEEP_BEFORE_MARK"],
+    /holders|invalid end state/,
+  ),
+  pool(
+    "joiner visible before its head is set",
+    ["CRASHES=0", "BUG_JOIN_VISIBLE_EARLY"],
+    /holders|invalid end state/,
+  ),
+  pool(
+    "leaver does not scan its lane",
+    ["CRASHES=0", "LEAVE", "BUG_LEAVE_WITHOUT_SCAN"],
+    /holders|invalid end state/,
+  ),
+  pool("leaver does not wait for prepared = tail", ["CRASHES=0", "LEAVE", "BUG_LEAVE_WITHOUT_WAIT"], LEAK),
+  pool(
+    "no generation in the descriptor",
+    ["MESSAGES=2", "CRASHES=1", "KILLS=2", "FORWARD", "BUG_NO_GENERATION"],
+    WRONG_BYTES,
+  ),
+  pool(
+    "block generation only",
+    ["MESSAGES=1", "CRASHES=1", "KILLS=2", "FORWARD", "BUG_BLOCK_GENERATION_ONLY"],
+    TWICE,
+  ),
+
+  drop("a lane or a participant is left", ["CRASHES=0"]),
+  drop("anybody dies", ["CRASHES=1", "LEAVES=0"]),
+  drop("two of producer, consumer, cleaner die", ["CRASHES=2", "LEAVES=0", "FROM=2"]),
+  drop("left, and the producer dies", ["CRASHES=1", "KILLS=1", "LEAVES=1", "FROM=2"]),
+  deep(drop("producer, consumer and cleaner die", ["CRASHES=3", "LEAVES=0", "FROM=2"])),
+  deep(drop("left, and anybody dies at any time", ["CRASHES=1", "LEAVES=1"])),
+  drop("claim not in the head word", ["CRASHES=1", "LEAVES=0", "FROM=2", "BUG_NO_CLAIM"], LEAK),
+  drop(
+    "clear instead of take back",
+    ["CRASHES=1", "LEAVES=0", "FROM=2", "BUG_CLEAR_INSTEAD_OF_TAKE_BACK"],
+    /holders|invalid end state/,
+  ),
+  drop("stale slot taken back", ["CRASHES=0", "BUG_TAKE_BACK_STALE"], LOST_HOLD),
+  drop(
+    "owner read before the section",
+    ["CRASHES=1", "LEAVES=0", "FROM=2", "BUG_OWNER_BEFORE_SECTION"],
+    LOST_HOLD,
+  ),
+  drop(
+    "index used again without quiescence",
+    ["CRASHES=1", "LEAVES=0", "FROM=2", "BUG_NO_QUIESCENCE"],
+    LOST_HOLD,
+  ),
+  drop(
+    "quiescence asks live participants only",
+    ["CRASHES=2", "KILLS=3", "LEAVES=0", "FROM=2", "BUG_QUIET_ONLY_LIVE"],
+    LOST_HOLD,
+  ),
+  drop("leave frees the index at once", ["CRASHES=0", "BUG_LEAVE_FREE"], LOST_HOLD),
+  drop(
+    "section of a dead producer left odd",
+    ["CRASHES=2", "KILLS=3", "LEAVES=0", "FROM=2", "BUG_SECTION_LEFT_ODD"],
+    DEADLOCK,
+  ),
+  drop(
+    "slot copied after the head's CAS",
+    ["CRASHES=0", "BUG_COPY_AFTER_CLAIM"],
+    /holders|content|using|invalid end state/,
+  ),
+  drop(
+    "cleaner moves the head first and dies",
+    ["CRASHES=2", "KILLS=5", "LEAVES=0", "FROM=2", "BUG_CLEANER_HEAD_FIRST"],
+    LEAK,
+  ),
+];
