@@ -14,6 +14,13 @@ export { Region } from "./memory/region.ts";
 export * from "./ring/errors.ts";
 export type { DeliveryName, PolicyName } from "./ring/layout.ts";
 export { listParticipants, Participant, type ParticipantInfo } from "./ring/participant.ts";
-export { Pool, type PoolGeometry } from "./ring/pool.ts";
+export { Pool, type PoolGeometry, type PoolShape } from "./ring/pool.ts";
 export type { RecoveryEvent } from "./ring/recovery.ts";
-export { type AwaitOptions, type BlockOptions, Ring, RingConsumer, RingProducer } from "./ring/ring.ts";
+export {
+  type AwaitOptions,
+  type BlockOptions,
+  type OpenOptions,
+  Ring,
+  RingConsumer,
+  RingProducer,
+} from "./ring/ring.ts";

@@ -19,6 +19,7 @@ import {
 import { ArgumentError } from "../ring/errors.ts";
 import { Delivery, type DeliveryName, Policy, type PolicyName } from "../ring/layout.ts";
 import { Pool } from "../ring/pool.ts";
+import type { OpenOptions } from "../ring/ring.ts";
 import { type ConsumerOptions, FrameConsumer } from "./consumer.ts";
 import { type ChannelCounters, FrameProducer, readCounters } from "./producer.ts";
 
@@ -85,7 +86,7 @@ export class Channel {
     const pool =
       options.pool ??
       Pool.create(region, `${name}.pool`, {
-        blockBytes: options.frameBytes!,
+        frameBytes: options.frameBytes!,
         blockCount: options.frames ?? defaultFrames(shape),
         metaBytes: options.metaBytes ?? DEFAULT_META_BYTES,
       });
@@ -97,9 +98,10 @@ export class Channel {
     }
   }
 
-  /** Opens a channel by name; all geometry comes from the segment. */
-  static open(region: Region, name: string): Channel {
-    return new Channel(openChannelGeometry(region, region.directory.open(name, ObjectKind.channel)));
+  /** Opens a channel by name, waiting for it if asked to; all geometry comes from the segment. */
+  static open(region: Region, name: string, options: OpenOptions = {}): Channel {
+    const entry = region.directory.open(name, ObjectKind.channel, options.waitMs);
+    return new Channel(openChannelGeometry(region, entry));
   }
 
   /** Bytes of region that a channel with these options takes, pool included: for {@link Region.create}. */
@@ -128,9 +130,9 @@ export class Channel {
     return this.geometry.lanes.length;
   }
 
-  /** Largest frame in bytes. */
+  /** Length of a frame as loaned, in bytes. */
   get frameBytes(): number {
-    return this.geometry.pool.geometry.blockBytes;
+    return this.geometry.pool.geometry.frameBytes;
   }
 
   get pool(): Pool {

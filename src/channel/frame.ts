@@ -56,7 +56,7 @@ export class Frame implements Disposable, SendFields {
     this.#participant = participant;
     this.#state = header === null ? "loaned" : "received";
     this.#offset = header === null ? pool.blockOffset(block) : regionOffset(header.offset);
-    this.#lengthBytes = header?.lengthBytes ?? pool.geometry.blockBytes;
+    this.#lengthBytes = header?.lengthBytes ?? pool.geometry.frameBytes;
     this.tag = header?.tag ?? 0;
     this.metaLength = header?.metaLength ?? 0;
     this.soleReceiver = header === null || header.receiverCount === 1;
@@ -89,7 +89,7 @@ export class Frame implements Disposable, SendFields {
     return this.pool.region.deviceAddress(this.#offset);
   }
 
-  /** Payload length in bytes; after a loan the whole block. Set it to send less. */
+  /** Payload length in bytes; after a loan the channel's `frameBytes`. Set it to send less. */
   get lengthBytes(): number {
     return this.#lengthBytes;
   }

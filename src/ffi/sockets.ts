@@ -12,7 +12,7 @@ const MSG_NOSIGNAL = 0x4000;
 /** sizeof(sockaddr_un.sun_path), with the terminating NUL. */
 const PATH_BYTES = 108;
 
-const { EAGAIN, ENOENT, ECONNREFUSED, EINTR, ENAMETOOLONG } = constants.errno;
+const { EBADF, EFAULT, ENOTSOCK, EINTR, ENAMETOOLONG } = constants.errno;
 
 /** A non-blocking, close-on-exec datagram socket. */
 export function datagramSocket(): number {
@@ -47,8 +47,8 @@ const oneByte = new Uint8Array(new ArrayBuffer(1)).fill(1);
 const oneByteAddress = pointer(addressOf(oneByte));
 
 /**
- * Sends one byte without waiting. False: nobody listens there (no socket, or its owner is gone), or its queue is full,
- * which means that it has been rung already.
+ * Sends one byte without waiting. False: nobody heard it. No socket, its owner is gone or another user's; or its queue is full, which
+ * means that it has been rung already. A sleeper that cannot be rung looks by itself now and then.
  */
 export function sendByteTo(fd: number, address: Uint8Array): boolean {
   const to = pointer(addressOf(address));
@@ -56,7 +56,7 @@ export function sendByteTo(fd: number, address: Uint8Array): boolean {
     if (libc.sendto(fd, oneByteAddress, 1, MSG_DONTWAIT | MSG_NOSIGNAL, to, address.byteLength) === 1)
       return true;
     const error = errno();
-    if (error === EAGAIN || error === ENOENT || error === ECONNREFUSED) return false;
-    if (error !== EINTR) throw new SystemError("sendto", error);
+    if (error === EBADF || error === EFAULT || error === ENOTSOCK) throw new SystemError("sendto", error);
+    if (error !== EINTR) return false;
   }
 }

@@ -107,6 +107,15 @@ export function publish(words: Int32Array, index: number, value: number): void {
 }
 
 /**
+ * Acquire load of an index whose change a plain load has just shown ({@link loadHint} gave `hint`). On x86-64 that plain load was an
+ * acquire already, by the same two facts as {@link publish}; asking again with `Atomics.load` would only take the line from
+ * its writer. Elsewhere it is asked again.
+ */
+export function confirmHint(words: Int32Array, index: number, hint: number): number {
+  return TOTAL_STORE_ORDER ? hint : Atomics.load(words, index);
+}
+
+/**
  * The sleeper's fence, between arming its doorbell and looking again: orders the look behind the arming, here and, by
  * membarrier(2), at every publisher that left its fence to us. False when the kernel does not provide it: such a publisher's last
  * message can go unnoticed until the sleep ends, so sleep briefly.

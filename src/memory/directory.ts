@@ -94,9 +94,9 @@ export class Directory {
     return null;
   }
 
-  /** Like {@link find}, but throws `OBJECT_NOT_FOUND` (saying what exists) or `OBJECT_KIND`. */
-  open(name: string, kind: number): DirectoryEntry {
-    const entry = this.find(name);
+  /** Like {@link find}, but waits up to `waitMs` for it, then throws `OBJECT_NOT_FOUND` (saying what exists) or `OBJECT_KIND`. */
+  open(name: string, kind: number, waitMs = 0): DirectoryEntry {
+    const entry = retryUntil(waitMs, () => this.find(name));
     if (entry === null) {
       const names = this.list().map((other) => `${kindName(other.kind)} ${JSON.stringify(other.name)}`);
       const existing = names.length === 0 ? "it is empty" : `it has ${names.join(", ")}`;

@@ -25,8 +25,8 @@ export type StreamEnd = "open" | "ended" | "died";
 const CLAIM_SPINS = 1 << 20;
 /** Head and tail that contradict each other so often in a row, or as often as there are slots, are no race. */
 const IMPOSSIBLE_LOOKS = 3;
-/** Likewise a leaver for a send that is under way. */
-const LEAVE_SPINS = 1 << 20;
+/** A leaver waits so often for a send that is under way; then the participant goes on trying now and then. */
+const LEAVE_SPINS = 1 << 12;
 
 /** Consumer of one lane. Also the {@link Condition} "a frame is there, or the stream is over". */
 export class LaneReceiver {
@@ -271,14 +271,20 @@ export class LaneReceiver {
     const words = this.#words;
     // SYNC lane-dead: pairs with the sender's second look at the owner.
     if (!markBusy(words, RingLayout.consumerOwnerWord, this.#owner)) return;
-    // A sender past its second look will publish, any other undoes. One that is stopped there keeps the lane busy until this participant goes.
-    for (let spins = 0; !this.#drained(); spins++) {
-      if (spins === LEAVE_SPINS) return;
-      if (spins % (LEAVE_SPINS / 4) === LEAVE_SPINS / 4 - 1) this.participant.recoverDead();
+    // A sender past its second look will publish, any other undoes. One that is stopped there keeps the lane busy meanwhile.
+    for (let spins = 0; spins < LEAVE_SPINS; spins++) {
+      if (this.finishLeaving()) return;
       pause();
     }
-    detachOwner(words, RingLayout.consumerOwnerWord, this.participant.index);
+    this.participant.addChore(this);
+  }
+
+  /** @internal Gives the lane back if no send is under way any more. */
+  finishLeaving(): boolean {
+    if (!this.#drained()) return false;
+    detachOwner(this.#words, RingLayout.consumerOwnerWord, this.participant.index);
     this.#ringProducer();
+    return true;
   }
 
   /** Lets go of what was published to us; true when nothing more can come. */

@@ -77,6 +77,7 @@ export const PoolLayout = {
   blocksOffsetHighWord: 5,
   metaBytesWord: 6,
   metaOffsetWord: 7,
+  frameBytesWord: 8,
   waitersWord: LINE_WORDS,
   controlOffset: 2 * LINE_BYTES,
   controlStrideWords: LINE_WORDS,

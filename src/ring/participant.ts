@@ -36,6 +36,11 @@ export interface ParticipantInfo {
   readonly alive: boolean;
 }
 
+interface Chore {
+  /** True when it is done. */
+  finishLeaving(): boolean;
+}
+
 /** This thread's membership in a region. Obtained by {@link Participant.of}; ends with the region handle. */
 export class Participant implements Disposable {
   static readonly #byRegion = new WeakMap<Region, Participant>();
@@ -49,6 +54,7 @@ export class Participant implements Disposable {
   readonly ringer: DoorbellRinger;
   readonly #lockFd: number;
   readonly #listeners = new Set<(event: RecoveryEvent) => void>();
+  readonly #chores = new Set<Chore>();
   #section = 0;
   #nextLookMs = 0;
   #left = false;
@@ -103,9 +109,15 @@ export class Participant implements Disposable {
     return () => this.#listeners.delete(listener);
   }
 
+  /** @internal A lane that could not be left yet, because its sender is in the middle of a send. */
+  addChore(chore: Chore): void {
+    this.#chores.add(chore);
+  }
+
   /** Looks for dead participants and cleans up behind them (PROTOCOL.md §8). Returns how many it cleaned. */
   recoverDead(): number {
     if (this.#left) return 0;
+    for (const chore of this.#chores) if (chore.finishLeaving()) this.#chores.delete(chore);
     const words = this.region.control.words;
     let cleaned = 0;
     for (let index = 0; index < CAPACITY; index++) {

@@ -21,9 +21,15 @@ import { ArgumentError, CorruptError } from "./errors.ts";
 import { PoolLayout } from "./layout.ts";
 
 /** Size of a pool; immutable once created and read from the segment by everybody else. */
-export interface PoolGeometry {
-  /** Distance between blocks and largest frame, in bytes; a multiple of 128. */
+export interface PoolGeometry extends PoolShape {
+  /** Distance between blocks and most bytes a frame can have: `frameBytes` rounded up to a multiple of 4096 (below: of 128). */
   readonly blockBytes: number;
+}
+
+/** What a pool is created from. */
+export interface PoolShape {
+  /** Length of a frame as loaned, in bytes. */
+  readonly frameBytes: number;
   readonly blockCount: number;
   /** Metadata area of each block in bytes; a multiple of 128, may be 0. */
   readonly metaBytes: number;
@@ -50,6 +56,8 @@ function isValid(g: PoolGeometry): boolean {
     g.blockBytes % PoolLayout.blockAlignBytes === 0 &&
     g.blockBytes > 0 &&
     g.blockBytes <= PoolLayout.maxBlockBytes &&
+    g.frameBytes > 0 &&
+    g.frameBytes <= g.blockBytes &&
     g.metaBytes % LINE_BYTES === 0 &&
     g.metaBytes >= 0 &&
     g.metaBytes <= PoolLayout.maxMetaBytes
@@ -78,18 +86,19 @@ export class Pool {
     this.#blocksOffset = entry.offset + blocksOffset;
   }
 
-  /** Creates a pool. `blockBytes` is rounded up to 4096 (small blocks: to 128), `metaBytes` to 128.
+  /** Creates a pool. `metaBytes` is rounded up to 128.
    * @throws ArgumentError for a size outside the limits; the directory's errors when there is no room */
-  static create(region: Region, name: string, wanted: PoolGeometry): Pool {
+  static create(region: Region, name: string, wanted: PoolShape): Pool {
     const geometry: PoolGeometry = {
-      blockBytes: alignUp(wanted.blockBytes, wanted.blockBytes >= 4096 ? 4096 : PoolLayout.blockAlignBytes),
+      frameBytes: wanted.frameBytes,
+      blockBytes: alignUp(wanted.frameBytes, wanted.frameBytes >= 4096 ? 4096 : PoolLayout.blockAlignBytes),
       blockCount: wanted.blockCount,
       metaBytes: alignUp(wanted.metaBytes, LINE_BYTES),
     };
     if (!isValid(geometry)) {
       throw new ArgumentError(
-        `pool ${name}: ${wanted.blockCount} blocks of ${wanted.blockBytes} bytes with ${wanted.metaBytes} of metadata; ` +
-          `1-${PoolLayout.maxBlockCount} blocks, 1-${PoolLayout.maxBlockBytes} bytes, 0-${PoolLayout.maxMetaBytes} metadata`,
+        `pool ${name}: ${wanted.blockCount} frames of ${wanted.frameBytes} bytes with ${wanted.metaBytes} of metadata; ` +
+          `1-${PoolLayout.maxBlockCount} frames, 1-${PoolLayout.maxBlockBytes} bytes, 0-${PoolLayout.maxMetaBytes} metadata`,
       );
     }
     const { metaOffset, blocksOffset, sizeBytes } = layoutOf(geometry);
@@ -103,14 +112,15 @@ export class Pool {
       words[PoolLayout.blocksOffsetHighWord] = Math.floor(blocksOffset / 2 ** 32);
       words[PoolLayout.metaBytesWord] = geometry.metaBytes;
       words[PoolLayout.metaOffsetWord] = metaOffset;
+      words[PoolLayout.frameBytesWord] = geometry.frameBytes;
       words[PoolLayout.magicWord] = PoolLayout.magic;
     });
     return new Pool(region, entry, geometry);
   }
 
-  /** Opens a pool by name; all geometry comes from the segment and is checked. */
-  static open(region: Region, name: string): Pool {
-    return Pool.at(region, region.directory.open(name, ObjectKind.pool));
+  /** Opens a pool by name, waiting `waitMs` for it if asked to; all geometry comes from the segment and is checked. */
+  static open(region: Region, name: string, options: { readonly waitMs?: number } = {}): Pool {
+    return Pool.at(region, region.directory.open(name, ObjectKind.pool, options.waitMs));
   }
 
   static at(region: Region, entry: DirectoryEntry): Pool {
@@ -125,6 +135,7 @@ export class Pool {
       throw new CorruptError(`pool ${entry.name}: magic or version`);
     }
     return new Pool(region, entry, {
+      frameBytes: words[PoolLayout.frameBytesWord]! >>> 0,
       blockBytes: words[PoolLayout.blockBytesWord]! >>> 0,
       blockCount: words[PoolLayout.blockCountWord]! >>> 0,
       metaBytes: words[PoolLayout.metaBytesWord]! >>> 0,

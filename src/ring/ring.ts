@@ -23,6 +23,12 @@ import {
 } from "./ring-geometry.ts";
 import { SpscConsumer, SpscProducer } from "./spsc.ts";
 
+/** For opening an object that somebody else creates. */
+export interface OpenOptions {
+  /** Wait so many milliseconds for it to appear, blocking the thread; default 0. */
+  readonly waitMs?: number;
+}
+
 /** How long and how to wait. */
 export interface WaitOptions {
   /** Milliseconds; default: no limit. */
@@ -60,9 +66,12 @@ export class Ring {
     return new Ring(region, openRingGeometry(region, entry));
   }
 
-  /** Opens a ring by name; its shape comes from the segment. */
-  static open(region: Region, name: string): Ring {
-    return new Ring(region, openRingGeometry(region, region.directory.open(name, ObjectKind.ring)));
+  /** Opens a ring by name, waiting for it if asked to; its shape comes from the segment. */
+  static open(region: Region, name: string, options: OpenOptions = {}): Ring {
+    return new Ring(
+      region,
+      openRingGeometry(region, region.directory.open(name, ObjectKind.ring, options.waitMs)),
+    );
   }
 
   /** Becomes the producer. @throws InUseError when another live participant is */

@@ -13,7 +13,7 @@
  * These classes use TypeScript-private fields, not #private ones, and 32-bit integers throughout: JavaScriptCore compiles
  * the former twice as fast (docs/BENCHMARKS.md). Indices are compared as unsigned differences.
  */
-import { loadAcquire, loadHint, pause, publish, storePlain } from "../memory/atomics.ts";
+import { confirmHint, loadAcquire, loadHint, pause, publish, storePlain } from "../memory/atomics.ts";
 import { LINE_BYTES, WORD_BYTES } from "../memory/layout.ts";
 import { CorruptError } from "./errors.ts";
 import { RingLayout } from "./layout.ts";
@@ -87,11 +87,12 @@ export class SpscProducer {
     return count;
   }
 
-  /** Looks at the consumer's index; the atomic only when the plain load says that something changed. */
+  /** Looks at the consumer's index; confirms it only when the plain load says that something changed. */
   private refresh(): number {
-    if ((loadHint(this.words, RingLayout.headWord) | 0) !== this.cachedHead) {
+    const hint = loadHint(this.words, RingLayout.headWord) | 0;
+    if (hint !== this.cachedHead) {
       // SYNC free-slot: acquire pairs with the consumer's release store of head.
-      this.cachedHead = this.checkedHead(loadAcquire(this.words, RingLayout.headWord) | 0);
+      this.cachedHead = this.checkedHead(confirmHint(this.words, RingLayout.headWord, hint) | 0);
     }
     return (this.capacity - ((this.tail - this.cachedHead) | 0)) | 0;
   }
@@ -202,11 +203,12 @@ export class SpscConsumer {
     return count;
   }
 
-  /** Looks at the producer's index; the atomic only when the plain load says that something changed. */
+  /** Looks at the producer's index; confirms it only when the plain load says that something changed. */
   private refresh(): number {
-    if ((loadHint(this.words, RingLayout.tailWord) | 0) !== this.cachedTail) {
+    const hint = loadHint(this.words, RingLayout.tailWord) | 0;
+    if (hint !== this.cachedTail) {
       // SYNC publish: acquire pairs with the producer's release store of tail.
-      this.cachedTail = this.checkedTail(loadAcquire(this.words, RingLayout.tailWord) | 0);
+      this.cachedTail = this.checkedTail(confirmHint(this.words, RingLayout.tailWord, hint) | 0);
     }
     return (this.cachedTail - this.head) | 0;
   }
@@ -226,7 +228,7 @@ export class SpscConsumer {
     publish(this.words, RingLayout.headWord, this.head);
   }
 
-  /** Whether something is committed; one plain load and, when that says yes, one atomic. */
+  /** Whether something is committed. */
   ready(): boolean {
     return ((this.cachedTail - this.head) | 0) !== 0 || this.refresh() !== 0;
   }

@@ -88,6 +88,18 @@ describe("frames", () => {
     expect(got.metadata).toEqual({ exposureUs: 500, gain: 1.5, name: "left" });
   });
 
+  test("a loan has the length the channel was created with, not that of its block", () => {
+    using bench = new Bench();
+    const { channel, tx, rx } = bench.connect({ frameBytes: 5000 });
+    using frame = tx.loan()!;
+    expect(frame.bytes.byteLength).toBe(5000);
+    expect(Channel.open(bench.handle(), "c", { waitMs: 100 }).frameBytes).toBe(5000);
+    expect(channel.pool.geometry.blockBytes).toBe(8192);
+    tx.send(frame);
+    using got = rx[0]!.receive()!;
+    expect(got.lengthBytes).toBe(5000);
+  });
+
   test("shorter frames arrive with their length", () => {
     using bench = new Bench();
     const { tx, rx } = bench.connect({});

@@ -48,7 +48,7 @@ test("SPSC ring, bursts and singles", () => {
 
 test("pool: loan, hand over, release", () => {
   using pair = new RegionPair("alloc-pool");
-  const pool = Pool.create(pair.a, "p", { blockBytes: 128, blockCount: 64, metaBytes: 0 });
+  const pool = Pool.create(pair.a, "p", { frameBytes: 128, blockCount: 64, metaBytes: 0 });
   const { bit, ringer } = Participant.of(pair.a);
   const other = Participant.of(pair.b).bit;
   const allocated = bytesAllocated(() => {

@@ -24,6 +24,10 @@ export const loadAcquire = access((words: Int32Array, index: number) =>
 export const loadHint = access((words: Int32Array, index: number) =>
   stage.machine.loadPlain(at(words, index)),
 );
+/** As on arm64: asked again. */
+export const confirmHint = access((words: Int32Array, index: number, _hint: number) =>
+  stage.machine.loadAcquire(at(words, index)),
+);
 export const loadAfterFence = loadAcquire;
 export const storeRelease = access((words: Int32Array, index: number, value: number) =>
   stage.machine.store(at(words, index), value | 0, true),

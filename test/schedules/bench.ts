@@ -89,6 +89,7 @@ export interface ChannelSetting {
 /** A participant as src/ring sees one. Sections are the two stores of Participant, indivisible here. */
 export class PlainParticipant {
   readonly bit: number;
+  readonly chores: Loose[] = [];
   readonly ringer = { ring: (): void => undefined, wakeAll: (): void => undefined };
   #section = 0;
 
@@ -104,6 +105,10 @@ export class PlainParticipant {
   }
 
   suspectDeath(): void {}
+
+  addChore(chore: Loose): void {
+    this.chores.push(chore);
+  }
 
   enterSection(): void {
     this.#storeSection(1);
@@ -137,7 +142,7 @@ export class Bench {
     this.code = code;
     this.setting = setting;
     this.pool = code.pool.create(this.region, "p", {
-      blockBytes: 128,
+      frameBytes: 128,
       blockCount: setting.blocks,
       metaBytes: 0,
     });

@@ -166,6 +166,7 @@ class Run {
       if (!reader.fromTheStart && this.schedule.random.below(4) === 0) break; // a latecomer may leave early
     }
     yield* receiver.leave();
+    for (const chore of participant.chores.splice(0)) while (!(yield* chore.finishLeaving())) yield;
   }
 
   /** The frame is the one that was sent, and stays so while we hold it. */

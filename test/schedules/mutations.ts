@@ -22,8 +22,8 @@ export const SPSC_MUTATIONS: readonly NamedMutation[] = [
   {
     what: "tail read without acquire",
     file: SPSC,
-    from: "this.cachedTail = this.checkedTail(loadAcquire(this.words, RingLayout.tailWord) | 0);\n    }",
-    to: "this.cachedTail = loadHint(this.words, RingLayout.tailWord);\n    }",
+    from: "this.cachedTail = this.checkedTail(confirmHint(this.words, RingLayout.tailWord, hint) | 0);",
+    to: "this.cachedTail = this.checkedTail(hint);",
   },
   {
     what: "one slot too many",

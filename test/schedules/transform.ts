@@ -25,6 +25,7 @@ const ROOT = join(import.meta.dir, "../..");
 export const ACCESSES = [
   "loadAcquire",
   "loadHint",
+  "confirmHint",
   "loadAfterFence",
   "storeRelease",
   "storePlain",
