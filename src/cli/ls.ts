@@ -1,0 +1,121 @@
+/** `physring ls`: the regions of this machine. */
+import { readdirSync } from "node:fs";
+import { PhysringError } from "../ffi/errors.ts";
+import { sharedMemoryDirectory } from "../memory/names.ts";
+import { bytes, count, plural } from "./format.ts";
+import { type CommandSpec, helpText, parseOptions } from "./options.ts";
+import {
+  type ObjectReport,
+  type ParticipantReport,
+  type RegionReport,
+  reportRegion,
+} from "./region-report.ts";
+
+export const LS_COMMAND: CommandSpec = {
+  name: "physring ls",
+  usage: "[REGION...] [OPTIONS]",
+  summary:
+    "Lists regions with their objects, participants and counters: all in /dev/shm (or PHYSRING_SHM_DIR), or those named.",
+  options: { json: { help: "print one JSON array instead of text" } },
+  notes:
+    "Regions without a name (memfd) are listed when named: physring ls memfd:/proc/PID/fd/N. Exit code 1: one could not be read.",
+  positionals: 64,
+};
+
+interface Unreadable {
+  readonly name: string;
+  readonly error: string;
+  readonly code: string;
+}
+
+const FILE = /^physring\.(.+)$/;
+const SIDECAR = /^physring\.([^@]+)(?:@[0-9a-f]+)?\.ctl$/;
+
+/** Names of the regions that have files in the shared-memory directory; a sidecar stands for its device. */
+function regionNames(): string[] {
+  const names = new Set<string>();
+  for (const file of readdirSync(sharedMemoryDirectory(), { withFileTypes: true })) {
+    if (!file.isFile()) continue;
+    const device = SIDECAR.exec(file.name)?.[1];
+    const name = device === undefined ? FILE.exec(file.name)?.[1] : `udmabuf:${device}`;
+    if (name !== undefined) names.add(name);
+  }
+  return [...names].sort();
+}
+
+function read(name: string): RegionReport | Unreadable {
+  try {
+    return reportRegion(name);
+  } catch (error) {
+    if (!(error instanceof PhysringError)) throw error;
+    return { name, error: error.message, code: error.code };
+  }
+}
+
+/** A region that ended while we looked is no region any more. */
+function isGone(report: RegionReport | Unreadable): boolean {
+  return "code" in report && report.code === "REGION_NOT_FOUND";
+}
+
+/** @returns the exit code. @throws UsageError */
+export async function runLs(args: readonly string[]): Promise<number> {
+  const options = parseOptions(LS_COMMAND, args);
+  if (options.has("help")) {
+    process.stdout.write(helpText(LS_COMMAND));
+    return 0;
+  }
+  const named = options.positionals.length > 0;
+  const all = (named ? options.positionals : regionNames()).map(read);
+  const reports = named ? all : all.filter((report) => !isGone(report));
+  if (options.has("json")) process.stdout.write(`${JSON.stringify(reports, null, 2)}\n`);
+  else
+    process.stdout.write(
+      reports.length === 0
+        ? `no regions in ${sharedMemoryDirectory()}\n`
+        : `${reports.map(text).join("\n")}\n`,
+    );
+  return reports.some((report) => "error" in report) ? 1 : 0;
+}
+
+function text(report: RegionReport | Unreadable): string {
+  if ("error" in report) return `${report.name}: ${report.error}`;
+  const alive = report.participants.filter((participant) => participant.alive).length;
+  const lines = [
+    `${report.name}  ${report.backend}  ${bytes(report.sizeBytes)}  ${plural(alive, "live participant")}  ${report.path}`,
+  ];
+  for (const participant of report.participants) lines.push(`  ${participantText(participant)}`);
+  for (const object of report.objects) lines.push(`  ${objectText(object)}`);
+  return lines.join("\n");
+}
+
+function participantText({ index, pid, name, alive }: ParticipantReport): string {
+  return `participant ${index}  process ${pid} (${name})${alive ? "" : "  DEAD, not cleaned up yet"}`;
+}
+
+function end(participant: number | null): string {
+  return participant === null ? "nobody" : `participant ${participant}`;
+}
+
+function objectText(object: ObjectReport): string {
+  const head = `${object.kind} ${object.name}`;
+  switch (object.kind) {
+    case "ring":
+      return `${head}  ${object.used}/${object.capacity} slots of ${bytes(object.slotBytes)} used  ${end(object.producer)} -> ${end(object.consumer)}`;
+    case "pool":
+      return `${head}  ${object.freeBlocks}/${object.blockCount} blocks free for frames of ${bytes(object.frameBytes)}`;
+    case "channel": {
+      const { counters } = object;
+      const dropped = counters.dropped + counters.droppedNewest + counters.droppedOldest;
+      const consumers = object.consumers.map(
+        ({ participant, queued }) => `${end(participant)} (queue ${queued}/${object.laneCapacity})`,
+      );
+      return (
+        `${head}  ${object.policy}, ${object.delivery}${object.ended ? ", ended" : ""}  ${end(object.producer)} -> ` +
+        `${consumers.length === 0 ? "nobody" : consumers.join(", ")}  published ${count(counters.published)}, ` +
+        `dropped ${count(dropped)}, unclaimed ${count(counters.unclaimed)}, rejected ${count(counters.rejected)}`
+      );
+    }
+    case "unknown":
+      return `object ${object.name}: ${object.error}`;
+  }
+}

@@ -1,0 +1,144 @@
+/** What can be said of a region from outside: read by `physring ls`, without becoming a participant and without changing a byte. */
+import { type ChannelCounters, readCounters } from "../channel/producer.ts";
+import type { DirectoryEntry } from "../memory/directory.ts";
+import { ObjectKind, ParticipantRecord } from "../memory/layout.ts";
+import { Region } from "../memory/region.ts";
+import { openChannelGeometry } from "../ring/channel-geometry.ts";
+import { usedSlots } from "../ring/drop-oldest.ts";
+import { ChannelLayout, RingLayout } from "../ring/layout.ts";
+import { ownerParticipant } from "../ring/owner.ts";
+import { listParticipants } from "../ring/participant.ts";
+import { Pool } from "../ring/pool.ts";
+import { openRingGeometry } from "../ring/ring-geometry.ts";
+
+export interface ParticipantReport {
+  readonly index: number;
+  readonly pid: number;
+  readonly name: string;
+  /** The kernel holds its lock. A dead one that is listed has not been cleaned up behind yet. */
+  readonly alive: boolean;
+}
+
+/** Participants by index; null: nobody. */
+export type ObjectDetail =
+  | {
+      readonly kind: "ring";
+      readonly slotBytes: number;
+      readonly capacity: number;
+      readonly used: number;
+      readonly producer: number | null;
+      readonly consumer: number | null;
+    }
+  | {
+      readonly kind: "pool";
+      readonly frameBytes: number;
+      readonly blockBytes: number;
+      readonly blockCount: number;
+      readonly freeBlocks: number;
+      readonly metaBytes: number;
+    }
+  | {
+      readonly kind: "channel";
+      readonly policy: string;
+      readonly delivery: string;
+      readonly pool: string;
+      readonly laneCapacity: number;
+      readonly producer: number | null;
+      readonly ended: boolean;
+      readonly consumers: readonly {
+        readonly lane: number;
+        readonly participant: number;
+        readonly queued: number;
+      }[];
+      readonly maxConsumers: number;
+      readonly counters: ChannelCounters;
+    }
+  | { readonly kind: "unknown"; readonly error: string };
+
+export type ObjectReport = {
+  readonly name: string;
+  readonly offset: number;
+  readonly sizeBytes: number;
+} & ObjectDetail;
+
+export interface RegionReport {
+  readonly name: string;
+  readonly backend: string;
+  readonly path: string;
+  readonly sizeBytes: number;
+  readonly instanceId: string;
+  readonly participants: readonly ParticipantReport[];
+  readonly objects: readonly ObjectReport[];
+}
+
+/** @throws RegionError when the region cannot be opened */
+export function reportRegion(name: string): RegionReport {
+  using region = Region.open(name);
+  const participants = listParticipants(region.control)
+    .filter(({ phase }) => phase === ParticipantRecord.phaseLive || phase === ParticipantRecord.phaseDying)
+    .map(({ index, pid, name: label, alive }) => ({ index, pid, name: label, alive }));
+  const objects = region.directory.list().map((entry) => reportObject(region, entry));
+  const { backend, path, sizeBytes, instanceId } = region;
+  return { name, backend, path, sizeBytes, instanceId, participants, objects };
+}
+
+function reportObject(region: Region, entry: DirectoryEntry): ObjectReport {
+  const { name, offset, sizeBytes } = entry;
+  return { name, offset, sizeBytes, ...detailOf(region, entry) };
+}
+
+function detailOf(region: Region, entry: DirectoryEntry): ObjectDetail {
+  try {
+    if (entry.kind === ObjectKind.ring) return ringDetail(region, entry);
+    if (entry.kind === ObjectKind.pool) return poolDetail(region, entry);
+    if (entry.kind === ObjectKind.channel) return channelDetail(region, entry);
+    return { kind: "unknown", error: `kind ${entry.kind} is unknown to this version` };
+  } catch (error) {
+    return { kind: "unknown", error: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+function owner(words: Int32Array, index: number): number | null {
+  const participant = ownerParticipant(words[index]!);
+  return participant < 0 ? null : participant;
+}
+
+function ringDetail(region: Region, entry: DirectoryEntry): ObjectDetail {
+  const { words, slotBytes, capacity } = openRingGeometry(region, entry);
+  return {
+    kind: "ring",
+    slotBytes,
+    capacity,
+    used: (words[RingLayout.tailWord]! - words[RingLayout.headWord]!) >>> 0,
+    producer: owner(words, RingLayout.producerOwnerWord),
+    consumer: owner(words, RingLayout.consumerOwnerWord),
+  };
+}
+
+function poolDetail(region: Region, entry: DirectoryEntry): ObjectDetail {
+  const pool = Pool.at(region, entry);
+  return { kind: "pool", ...pool.geometry, freeBlocks: pool.countFree() };
+}
+
+function channelDetail(region: Region, entry: DirectoryEntry): ObjectDetail {
+  const channel = openChannelGeometry(region, entry);
+  const consumers = channel.lanes.flatMap((words, lane) => {
+    const participant = owner(words, RingLayout.consumerOwnerWord);
+    if (participant === null) return [];
+    const tail = words[RingLayout.tailWord]!;
+    const head = words[RingLayout.headWord]!;
+    return [{ lane, participant, queued: channel.dropOldest ? usedSlots(tail, head) : (tail - head) >>> 0 }];
+  });
+  return {
+    kind: "channel",
+    policy: channel.policy,
+    delivery: channel.delivery,
+    pool: channel.pool.entry.name,
+    laneCapacity: channel.laneCapacity,
+    producer: owner(channel.words, ChannelLayout.producerOwnerWord),
+    ended: channel.words[ChannelLayout.endedWord] !== ChannelLayout.endedOpen,
+    consumers,
+    maxConsumers: channel.lanes.length,
+    counters: readCounters(channel),
+  };
+}
