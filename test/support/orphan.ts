@@ -26,8 +26,9 @@ export class OrphanGuard {
     if (nowMs < this.#nextMs) return;
     this.#nextMs = nowMs + CHECK_MS;
     if (process.ppid === this.#runner) return;
-    for (const pid of this.#siblings()) process.kill(pid, "SIGKILL");
+    // First this: a sibling that noticed at the same moment may end us next.
     for (const name of this.#regions) Region.destroy(name);
+    for (const pid of this.#siblings()) process.kill(pid, "SIGKILL");
     process.exit(9);
   }
 
