@@ -29,18 +29,17 @@ const SLICE_WITHOUT_FENCE_MS = 1;
 const SPIN_MS = 0.02;
 const SPINS_PER_CLOCK_READ = 32;
 
+const RECORD_WORDS = ParticipantRecord.sizeBytes / WORD_BYTES;
+const FIRST_RECORD_WORD = Control.recordsOffset / WORD_BYTES;
+const FIRST_DOORBELL_WORD = FIRST_RECORD_WORD + ParticipantRecord.doorbellWord;
+
+/** Word index of a doorbell in the control area. */
 export function doorbellIndex(participant: number): number {
-  return (
-    (Control.recordsOffset + participant * ParticipantRecord.sizeBytes) / WORD_BYTES +
-    ParticipantRecord.doorbellWord
-  );
+  return (FIRST_DOORBELL_WORD + participant * RECORD_WORDS) | 0;
 }
 
 function stateIndex(participant: number): number {
-  return (
-    (Control.recordsOffset + participant * ParticipantRecord.sizeBytes) / WORD_BYTES +
-    ParticipantRecord.stateWord
-  );
+  return FIRST_RECORD_WORD + participant * RECORD_WORDS + ParticipantRecord.stateWord;
 }
 
 function socketPath(directory: string, participant: number, generation: number): string {

@@ -8,7 +8,7 @@
 import { loadAfterFence } from "../memory/atomics.ts";
 import { ObjectKind } from "../memory/layout.ts";
 import type { Region } from "../memory/region.ts";
-import type { WaitStrategy } from "./doorbell.ts";
+import type { DoorbellRinger, WaitStrategy } from "./doorbell.ts";
 import { InUseError } from "./errors.ts";
 import { RingLayout } from "./layout.ts";
 import { attachOwner, detachOwner, ownerParticipant } from "./owner.ts";
@@ -99,18 +99,20 @@ export class Ring {
 /** The producer end of a named ring; wakes a sleeping consumer at commit. */
 export class RingProducer extends SpscProducer implements Disposable {
   private readonly participant: Participant;
+  private readonly ringer: DoorbellRinger;
   private open = true;
 
   /** @internal Use {@link Ring.producer}. */
   constructor(ring: RingGeometry, participant: Participant) {
     super(ring);
     this.participant = participant;
+    this.ringer = participant.ringer;
   }
 
   /** Publishes the first `count` reserved slots with one store, and wakes the consumer if it sleeps. */
   override commit(count: number): void {
     super.commit(count);
-    this.participant.ringer.ring(ownerParticipant(loadAfterFence(this.words, RingLayout.consumerOwnerWord)));
+    this.ringer.ring(ownerParticipant(loadAfterFence(this.words, RingLayout.consumerOwnerWord)));
   }
 
   /** Blocks the thread until a slot is free; false at the time limit. */
@@ -138,18 +140,20 @@ export class RingProducer extends SpscProducer implements Disposable {
 /** The consumer end of a named ring; wakes a sleeping producer at release. */
 export class RingConsumer extends SpscConsumer implements Disposable {
   private readonly participant: Participant;
+  private readonly ringer: DoorbellRinger;
   private open = true;
 
   /** @internal Use {@link Ring.consumer}. */
   constructor(ring: RingGeometry, participant: Participant) {
     super(ring);
     this.participant = participant;
+    this.ringer = participant.ringer;
   }
 
   /** Gives the first `count` peeked slots back with one store, and wakes the producer if it sleeps. */
   override release(count: number): void {
     super.release(count);
-    this.participant.ringer.ring(ownerParticipant(loadAfterFence(this.words, RingLayout.producerOwnerWord)));
+    this.ringer.ring(ownerParticipant(loadAfterFence(this.words, RingLayout.producerOwnerWord)));
   }
 
   /** Blocks the thread until something is committed; false at the time limit. */
