@@ -23,8 +23,6 @@ export type StreamEnd = "open" | "ended" | "died";
 
 /** A claim takes its producer a few instructions; a joiner waits for it so many spins (some 50 ms). */
 const CLAIM_SPINS = 1 << 20;
-/** Head and tail that contradict each other so often in a row, or as often as there are slots, are no race. */
-const IMPOSSIBLE_LOOKS = 3;
 /** A leaver waits so often for a send that is under way; then the participant goes on trying now and then. */
 const LEAVE_SPINS = 1 << 12;
 
@@ -146,17 +144,16 @@ export class LaneReceiver {
 
   #takeByClaim(): boolean {
     const words = this.#words;
-    let impossible = 0;
     // Each failed CAS means that the producer dropped a frame; more failures than slots and we come back later.
     for (let tries = 0; tries <= this.channel.laneCapacity; tries++) {
       const head = loadAcquire(words, RingLayout.headWord);
       const used = usedSlots(loadAcquire(words, RingLayout.tailWord), head);
       if (isClaimed(head) || used === 0) return false;
       if (used > this.channel.laneCapacity) {
-        // Head and tail are two words: the producer may have dropped and published between the loads. Look again.
-        if (++impossible === IMPOSSIBLE_LOOKS)
+        // The producer may have dropped and published between the two loads; then the head has moved.
+        if (loadAcquire(words, RingLayout.headWord) === head) {
           throw new CorruptError(`channel ${this.channel.name}: tail of lane ${this.lane}`);
-        pause();
+        }
         continue;
       }
       this.#copySlot(headIndex(head));
