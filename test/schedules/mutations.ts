@@ -134,6 +134,12 @@ export const LANE_MUTATIONS: readonly NamedMutation[] = [
 
 export const DROP_MUTATIONS: readonly NamedMutation[] = [
   {
+    what: "two loads that contradict each other taken for corruption",
+    file: RECEIVER,
+    from: "if (loadAcquire(words, RingLayout.headWord) === head) {",
+    to: "if (used > 0) {",
+  },
+  {
     what: "consumer does not compete for the head",
     file: RECEIVER,
     from: "if (compareAndSwap(words, RingLayout.headWord, head, headWord(headIndex(head) + 1))) return true;",
