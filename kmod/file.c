@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT
+/* File operations of /dev/udmabufN. */
+#include <linux/fs.h>
+#include <linux/module.h>
+#include <linux/slab.h>
+#include <linux/uio.h>
+
+#include "compat.h"
+#include "udb.h"
+
+static int udb_open(struct inode *inode, struct file *file)
+{
+	struct udb_device *udev = container_of(inode->i_cdev, struct udb_device, cdev);
+	struct udb_file *uf = kzalloc(sizeof(*uf), GFP_KERNEL);
+
+	if (!uf)
+		return -ENOMEM;
+	mutex_init(&uf->lock);
+	get_device(&udev->dev);
+	uf->udev = udev;
+	uf->memory = udb_memory_get(udev->memory);
+	if (uf->memory->inode)
+		file->f_mapping = uf->memory->inode->i_mapping;
+	file->private_data = uf;
+	return 0;
+}
+
+static int udb_release(struct inode *inode, struct file *file)
+{
+	struct udb_file *uf = file->private_data;
+
+	/* The private inode goes with the memory. */
+	file->f_mapping = inode->i_mapping;
+	udb_memory_put(uf->memory);
+	put_device(&uf->udev->dev);
+	mutex_destroy(&uf->lock);
+	kfree(uf);
+	return 0;
+}
+
+static int udb_file_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	struct udb_file *uf = file->private_data;
+
+	return udb_mmap(uf->memory, vma,
+			udb_wants_uncached(uf->memory, file->f_flags, udb_file_sync(uf).mode));
+}
+
+static loff_t udb_llseek(struct file *file, loff_t offset, int whence)
+{
+	struct udb_file *uf = file->private_data;
+
+	return fixed_size_llseek(file, offset, whence, uf->memory->size);
+}
+
+/*
+ * With O_SYNC, or a sync_mode of 4 and more, read and write sync by themselves;
+ * and they must while somebody else has a mapping without cache.
+ */
+static bool udb_syncs_itself(struct file *file)
+{
+	struct udb_file *uf = file->private_data;
+
+	return !uf->memory->coherent &&
+	       ((file->f_flags & O_SYNC) || udb_file_sync(uf).mode & 4 ||
+		READ_ONCE(uf->memory->views[1].maps));
+}
+
+/* Return: bytes copied; fewer than @count if the caller's memory faults. */
+static size_t udb_copy(struct udb_memory *m, u64 pos, size_t count,
+		       struct iov_iter *iter, bool to_buffer)
+{
+	size_t done = 0;
+
+	while (done < count) {
+		size_t offset = offset_in_page(pos + done);
+		size_t bytes = min_t(size_t, count - done, PAGE_SIZE - offset);
+		struct page *page = udb_page(m, (pos + done) >> PAGE_SHIFT);
+		void *at = m->pool_virt + pos + done;
+		size_t copied;
+
+		if (m->kind == U_DMA_BUF_MEMORY_POOL)
+			copied = to_buffer ? copy_from_iter(at, bytes, iter) :
+					     copy_to_iter(at, bytes, iter);
+		else
+			copied = to_buffer ? copy_page_from_iter(page, offset, bytes, iter) :
+					     copy_page_to_iter(page, offset, bytes, iter);
+		done += copied;
+		if (copied < bytes)
+			break;
+		cond_resched();
+	}
+	return done;
+}
+
+static ssize_t udb_read_iter(struct kiocb *iocb, struct iov_iter *to)
+{
+	struct udb_file *uf = iocb->ki_filp->private_data;
+	struct udb_memory *m = uf->memory;
+	u64 pos = iocb->ki_pos;
+	size_t count, done;
+	int error = 0;
+
+	if (pos >= m->size || !iov_iter_count(to))
+		return 0;
+	count = min_t(u64, iov_iter_count(to), m->size - pos);
+	if (udb_syncs_itself(iocb->ki_filp))
+		error = udb_sync_range(m, pos, count, 2, false);
+	if (error)
+		return error;
+	done = udb_copy(m, pos, count, to, false);
+	iocb->ki_pos += done;
+	return done ? done : -EFAULT;
+}
+
+static ssize_t udb_write_iter(struct kiocb *iocb, struct iov_iter *from)
+{
+	struct udb_file *uf = iocb->ki_filp->private_data;
+	struct udb_memory *m = uf->memory;
+	u64 pos = iocb->ki_pos;
+	size_t count, done;
+	int error = 0;
+
+	if (!iov_iter_count(from))
+		return 0;
+	if (pos >= m->size)
+		return -ENOSPC;
+	count = min_t(u64, iov_iter_count(from), m->size - pos);
+	done = udb_copy(m, pos, count, from, true);
+	if (done && udb_syncs_itself(iocb->ki_filp))
+		error = udb_sync_range(m, pos, done, 1, true);
+	if (error)
+		return error;
+	iocb->ki_pos += done;
+	return done ? done : -EFAULT;
+}
+
+const struct file_operations udb_fops = {
+	.owner		= THIS_MODULE,
+	.open		= udb_open,
+	.release	= udb_release,
+	.mmap		= udb_file_mmap,
+	.llseek		= udb_llseek,
+	.read_iter	= udb_read_iter,
+	.write_iter	= udb_write_iter,
+	/* msync(MS_SYNC) asks for it; there is nowhere to write to. */
+	.fsync		= noop_fsync,
+	.unlocked_ioctl	= udb_ioctl,
+	.compat_ioctl	= compat_ptr_ioctl,
+};

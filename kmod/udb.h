@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: GPL-2.0 OR MIT */
+/*
+ * Internal interface of the u-dma-buf module.
+ *
+ *   memory   a contiguous range of pages with a reference count.  It lives
+ *            until the last file, mapping and dma-buf that uses it is gone.
+ *   device   /dev/NAME and /sys/class/u-dma-buf/NAME: a name for a memory.
+ *   file     one open of a device: its own sync state, a reference to both.
+ */
+#ifndef UDB_H
+#define UDB_H
+
+#include <linux/cdev.h>
+#include <linux/device.h>
+#include <linux/dma-direction.h>
+#include <linux/fs.h>
+#include <linux/kref.h>
+#include <linux/mm.h>
+#include <linux/mod_devicetable.h>
+#include <linux/mutex.h>
+#include <linux/pfn.h>
+#include <linux/rwsem.h>
+#include <linux/types.h>
+#include <linux/workqueue.h>
+
+#include "uapi/u-dma-buf.h"
+
+#define UDB_DRIVER_NAME		"u-dma-buf"
+#define UDB_DRIVER_VERSION	"5.5.0+physring"	/* interface level, then whose */
+#define UDB_STATIC_BUFFERS	8
+#define UDB_MINORS		256
+#define UDB_NAME_MAX		64
+#define UDB_INSTANCE_ID_BYTES	16
+
+/* The values of the module parameter info_enable. */
+#define UDB_INFO_INSTALL	BIT(0)
+#define UDB_INFO_DMA		BIT(1)
+#define UDB_INFO_BUILD		BIT(2)
+
+extern int udb_info_enable;
+extern int udb_dma_mask_bits;
+extern int udb_mmap_mode;
+
+/* What to create: filled from module parameters or from the device tree. */
+struct udb_spec {
+	char name[UDB_NAME_MAX];
+	u64 size;
+	int minor;			/* -1: any */
+	unsigned int dma_mask_bits;
+	enum u_dma_buf_mmap_mode mmap_mode;
+	bool managed;			/* made by the manager, which may delete it */
+	struct udb_sync {		/* a range for a later "sync" without one */
+		unsigned int mode;	/* 0-7 */
+		unsigned int direction;	/* 0-2 */
+		u64 offset;
+		u64 size;		/* 0: all */
+	} sync;
+};
+
+/* A platform device of ours, and what became of it. */
+struct udb_platform {
+	struct udb_spec spec;
+	int coherent;			/* -1: as the platform says */
+	struct platform_device *pdev;
+	int error;
+};
+
+struct udb_memory {
+	struct kref ref;
+	char name[UDB_NAME_MAX];	/* for the log */
+	u64 size;
+	unsigned long nr_pages;
+	unsigned long first_pfn;	/* contiguous; each page has its own count */
+	enum u_dma_buf_memory kind;
+	struct device *cma_dev;		/* U_DMA_BUF_MEMORY_CMA: allocated and freed for it */
+	dma_addr_t cma_handle;
+	struct device *pool_dev;	/* U_DMA_BUF_MEMORY_POOL: likewise */
+	void *pool_virt;
+	dma_addr_t pool_handle;
+	enum u_dma_buf_mmap_mode mmap_mode;
+	struct inode *inode;		/* U_DMA_BUF_MMAP_CACHE: owner of the page cache */
+	u8 instance_id[UDB_INSTANCE_ID_BYTES];
+
+	/*
+	 * Readers use the device mapping, the one writer (udb_memory_detach)
+	 * takes it away when the device goes.
+	 */
+	struct rw_semaphore dma_lock;
+	struct device *dma_dev;		/* NULL after detach */
+	dma_addr_t dma_addr;
+	bool coherent;
+	unsigned int dma_mask_bits;
+
+	atomic_t sync_owner;		/* 0 CPU, 1 device: the last sync command */
+
+	/* Mappings by memory attribute; see map.c. */
+	struct mutex view_lock;		/* of views and last_view */
+	struct udb_view {
+		struct udb_memory *memory;
+		unsigned int maps;
+	} views[2];			/* 0 cached, 1 not */
+	struct udb_view *last_view;
+
+	/* Only while a free waits for others, see memory.c. */
+	struct delayed_work free_work;
+	unsigned int free_delay_ms;
+	int free_tries;
+	bool free_holds_module;
+};
+
+struct udb_device {
+	struct device dev;
+	struct cdev cdev;
+	struct udb_memory *memory;
+	struct list_head bound_link;	/* see bind.c */
+	bool managed;
+	struct mutex sync_lock;		/* of sync */
+	struct udb_sync sync;		/* defaults, set in sysfs */
+};
+
+struct udb_file {
+	struct udb_device *udev;
+	struct udb_memory *memory;
+	struct mutex lock;		/* of own_sync and sync */
+	bool own_sync;			/* false: the defaults of the device apply */
+	struct udb_sync sync;
+};
+
+/* source.c */
+int udb_source_take(struct udb_memory *m, struct device *dev, phys_addr_t limit);
+bool udb_source_give(struct udb_memory *m);
+
+bool udb_has_pool(struct device *dev);
+
+/* contig.c */
+struct page *udb_contig_take(unsigned long nr_pages, int node, phys_addr_t limit);
+
+/* memory.c */
+int udb_memory_init(void);
+void udb_memory_exit(void);
+struct udb_memory *udb_memory_create(struct device *dev, const struct udb_spec *spec);
+struct udb_memory *udb_memory_get(struct udb_memory *m);
+void udb_memory_put(struct udb_memory *m);
+
+/* dma.c */
+phys_addr_t udb_dma_limit(struct device *dev);
+int udb_dma_attach(struct udb_memory *m, struct device *dev);
+void udb_memory_detach(struct udb_memory *m);
+int udb_dma_addr(struct udb_memory *m, dma_addr_t *addr);
+int udb_sync_range(struct udb_memory *m, u64 offset, u64 size,
+		   unsigned int direction, bool for_device);
+bool udb_dma_is_direct(struct device *dev, dma_addr_t addr, phys_addr_t phys, u64 size);
+const char *udb_dma_domain_name(struct device *dev);
+
+/* cache.c */
+int udb_cache_init(void);
+void udb_cache_exit(void);
+int udb_cache_create(struct udb_memory *m);
+void udb_cache_destroy(struct udb_memory *m);
+
+/* map.c */
+extern bool udb_mixed_attributes;
+bool udb_wants_uncached(const struct udb_memory *m, unsigned int file_flags,
+			unsigned int sync_mode);
+int udb_mmap(struct udb_memory *m, struct vm_area_struct *vma, bool uncached);
+
+/* file.c */
+extern const struct file_operations udb_fops;
+
+/* ioctl.c */
+long udb_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
+struct udb_sync udb_file_sync(struct udb_file *uf);
+int udb_sync_word(struct udb_memory *m, u64 word, const struct udb_sync *stored,
+		  bool for_device);
+
+/* dmabuf.c */
+#if IS_ENABLED(CONFIG_DMA_SHARED_BUFFER)
+int udb_export(struct file *file, struct u_dma_buf_export *arg,
+	       struct u_dma_buf_export __user *user);
+#else
+static inline int udb_export(struct file *file, struct u_dma_buf_export *arg,
+			     struct u_dma_buf_export __user *user)
+{
+	return -ENOTTY;
+}
+#endif
+
+/* device.c */
+int udb_class_init(void);
+void udb_class_exit(void);
+struct udb_device *udb_device_create(struct device *dma_dev, const struct udb_spec *spec);
+void udb_device_destroy(struct udb_device *udev);
+
+/* bind.c */
+int udb_bind_init(void);
+void udb_bind_exit(void);
+int udb_bind_create(const char *parent, const struct udb_spec *spec);
+int udb_bind_delete_managed(const char *name);
+
+/* platform.c */
+int udb_platform_init(void);
+void udb_platform_exit(void);
+int udb_platform_create(struct udb_platform *p, int id);
+void udb_platform_destroy(struct udb_platform *p);
+
+/* manager.c */
+int udb_manager_init(void);
+void udb_manager_exit(void);
+
+/* devicetree.c */
+#ifdef CONFIG_OF
+extern const struct of_device_id udb_of_match[];
+int udb_of_spec(struct device *dev, struct udb_spec *spec);
+#endif
+
+static inline u64 udb_map_size(const struct udb_memory *m)
+{
+	return (u64)m->nr_pages << PAGE_SHIFT;
+}
+
+static inline struct page *udb_page(const struct udb_memory *m, unsigned long index)
+{
+	return pfn_to_page(m->first_pfn + index);
+}
+
+static inline phys_addr_t udb_phys(const struct udb_memory *m)
+{
+	return PFN_PHYS(m->first_pfn);
+}
+
+#endif /* UDB_H */

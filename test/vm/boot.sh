@@ -1,0 +1,97 @@
+# Boots one scenario and judges it by what the guest says on its serial line.
+
+# Any of these in the log fails the scenario.
+COMPLAINTS='BUG:|WARNING:|KASAN|Oops|general protection|Kernel panic|suspicious RCU|inconsistent lock|possible .* deadlock|Call Trace'
+
+# Kernel arguments and devices beyond the ordinary.
+scenario_arguments() {
+	APPEND=
+	DEVICES=(-device edu,dma_mask=0xffffffffffffffff)
+	CPU=max
+	TREE=
+	LIMIT_SECONDS=240
+	MEMORY=1024
+	case $1 in
+	# What is zero is so because the module cleared it.
+	main) APPEND="init_on_alloc=0" ;;
+	iommu)
+		APPEND="intel_iommu=on"
+		DEVICES=(-device intel-iommu "${DEVICES[@]}")
+		;;
+	swiotlb) APPEND="swiotlb=force" ;;
+	large) MEMORY=10240 LIMIT_SECONDS=400 ;;
+	# The core of small boards, without the atomic instructions of later ones.
+	devicetree) CPU=cortex-a53 TREE=$VM_DIR/guest/devicetree.dts ;;
+	esac
+}
+
+# The kernel is told to stop at the first fault; its console is the serial line.
+qemu_command() {
+	local common=(-smp 2 -m "$MEMORY" -nodefaults -no-user-config -display none -no-reboot
+		-serial stdio -kernel "$IMAGE/boot/vmlinuz-$RELEASE" -initrd "$BUILD/initrd"
+		-virtfs "local,path=$PROJECT,mount_tag=host,security_model=none,readonly=on,multidevs=remap"
+		"${DEVICES[@]}")
+	local append="quiet loglevel=2 panic=-1 oops=panic panic_on_warn=1 scenario=$1 $APPEND"
+	if [[ $2 == x86_64-* ]] && BUN=$(bun_binary); then
+		common+=(-virtfs "local,path=$(dirname "$BUN"),mount_tag=bun,security_model=none,readonly=on")
+	fi
+	case $2 in
+	x86_64-*)
+		QEMU=(qemu-system-x86_64 -machine q35,kernel-irqchip=off -cpu max
+			-device "isa-debug-exit,iobase=0xf4,iosize=0x04"
+			-append "console=ttyS0 $append" "${common[@]}")
+		;;
+	arm64-*)
+		# Pointer authentication as QEMU emulates it takes most of the time.
+		[ $CPU = max ] && CPU=max,pauth-impdef=on
+		QEMU=(qemu-system-aarch64 -machine virt -cpu $CPU
+			-append "console=ttyAMA0 $append" "${common[@]}")
+		[ -n "$TREE" ] && add_to_tree
+		;;
+	esac
+	QEMU+=(-accel "tcg,thread=multi")
+}
+
+# The machine's own device tree and ours on top of it.
+add_to_tree() {
+	local machine=("${QEMU[@]}")
+	machine[2]=virt,dumpdtb=$BUILD/machine.dtb
+	"${machine[@]}" >/dev/null 2>&1
+	dtc -q -I dts -O dtb -o "$BUILD/overlay.dtbo" "$TREE"
+	fdtoverlay -i "$BUILD/machine.dtb" -o "$BUILD/tree.dtb" "$BUILD/overlay.dtbo"
+	QEMU+=(-dtb "$BUILD/tree.dtb")
+}
+
+# boot_scenario TARGET SCENARIO
+boot_scenario() {
+	local target=$1 scenario=$2 started=$SECONDS log status=0 good bad skips
+	log=$CACHE/log-$target-$scenario
+	qemu_command "$scenario" "$target"
+	timeout -k 5 "$LIMIT_SECONDS" "${QEMU[@]}" </dev/null 2>&1 | tr -d '\r' >"$log" || status=$?
+	if $verbose; then cat "$log"; fi
+
+	good=$(grep -c '^ok ' "$log" || true)
+	bad=$(grep -c '^not ok ' "$log" || true)
+	grep -h '^not ok ' "$log" | sed "s|^not ok |not ok $target/$scenario: |" || true
+	grep -h '^matrix |' "$log" | sed 's/^matrix //' || true
+	if grep -n -E "$COMPLAINTS" "$log" | head -5 | grep .; then
+		echo "not ok $target/$scenario: the kernel complained, see $log"
+		bad=$((bad + 1))
+	fi
+	if ! grep -q '^GUEST-EXIT rc=0$' "$log"; then
+		echo "not ok $target/$scenario: the guest did not say that all is well (QEMU status $status), see $log"
+		bad=$((bad + 1))
+	elif [[ $target == x86_64-* && $status != 1 ]]; then
+		echo "not ok $target/$scenario: QEMU status $status, expected 1"
+		bad=$((bad + 1))
+	elif [ "$good" = 0 ] && ! grep -q "^skip " "$log"; then
+		echo "not ok $target/$scenario: no test ran"
+		bad=$((bad + 1))
+	fi
+	skips=$(grep -c '^skip ' "$log" || true)
+	grep -h '^skip ' "$log" | sed "s|^skip |SKIPPED $target/$scenario: |" || true
+	echo "# $target/$scenario: $good passed, $bad failed, $skips skipped in $((SECONDS - started)) s"
+	passed=$((passed + good))
+	failed=$((failed + bad))
+	skipped=$((skipped + skips))
+}

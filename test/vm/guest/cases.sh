@@ -1,0 +1,338 @@
+# The cases of the module on an ordinary machine; scenarios choose from them.
+. /guest/lib.sh
+
+BLOCK=/dev/ram0
+
+# Debian's x86-64 kernels have no CMA, arm64's have.  On kernels before 6.5
+# io_uring registers no memory of a file that is neither shmem nor hugetlbfs, but
+# looks only after it pinned the pages, and a pin of CMA pages never ends; later
+# ones refuse mode 5 of CMA memory before they pin (kmod/map.c).
+case $(uname -m) in
+x86_64) LARGE=contig SMALL=buddy COHERENT=1 LOW_BITS=28 ;;
+aarch64) LARGE=cma SMALL=cma COHERENT=0 LOW_BITS=31 ;;
+esac
+case $LARGE-$(uname -r) in
+contig-6.1.*) PAGE=EOPNOTSUPP CACHE=EOPNOTSUPP ;;
+contig-*) PAGE=ok CACHE=ok ;;
+cma-6.1.*) PAGE=spins CACHE=spins ;;
+cma-*) PAGE=spins CACHE=EFAULT ;;
+esac
+
+interface() {
+	load udmabuf0=16777216 udmabuf1=1000000 info_enable=7 || not_ok "insmod" "failed"
+	run abi /dev/udmabuf0 16777216
+	run abi /dev/udmabuf1 1000000
+	run devbuf 16
+	equal "where 16 MiB come from" "$(attribute udmabuf0 memory)" $LARGE
+	equal "where 1 MB comes from" "$(attribute udmabuf1 memory)" $SMALL
+	equal "udmabuf1 has its minor" "$(stat -c %T /dev/udmabuf1)" 1
+	equal "the node is root's" "$(stat -c %a:%u:%g /dev/udmabuf0)" 600:0:0
+}
+
+sysfs() {
+	d=$CLASS/udmabuf0
+	equal "sysfs ioctl_version" "$(cat $d/ioctl_version)" 2
+	equal "sysfs driver_version" "$(cut -c1-5 $d/driver_version)" 5.5.0
+	equal "sysfs size" "$(cat $d/size)" 16777216
+	equal "sysfs dma_coherent" "$(cat $d/dma_coherent)" $COHERENT
+	equal "sysfs quirk_mmap_mode" "$(cat $d/quirk_mmap_mode)" 5
+	equal "sysfs phys_addr has 18 characters" "$(cat $d/phys_addr | wc -c)" 19
+	equal "sysfs phys_addr is the device address" "$(cat $d/phys_addr)" "$(cat $d/dma_addr)"
+	equal "sysfs instance_id" "$(grep -c '^[0-9a-f]\{32\}$' $d/instance_id)" 1
+	equal "sysfs defaults" \
+		"$(cat $d/sync_mode $d/sync_offset $d/sync_size $d/sync_direction $d/sync_owner | xargs)" \
+		"1 0x0 16777216 0 0"
+	equal "the sync files are root's and its group's" "$(stat -c %a $d/sync_for_cpu)" 664
+
+	# The two recipes of every u-dma-buf program: stored range, and all in one word.
+	echo 0x10000 >$d/sync_offset
+	echo 0x80000 >$d/sync_size
+	echo 2 >$d/sync_direction
+	succeeds "sync recipe with a stored range" sh -c "echo 1 >$d/sync_for_device"
+	equal "then the device owns it" "$(cat $d/sync_owner)" 1
+	succeeds "sync recipe back" sh -c "echo 1 >$d/sync_for_cpu"
+	equal "then the CPU owns it" "$(cat $d/sync_owner)" 0
+	equal "the command is over" "$(cat $d/sync_for_cpu)" 0
+	word=$(printf '0x%08X%08X' $((0x20000)) $(((0x1000 & 0xFFFFFFF0) | 1 << 2 | 1)))
+	succeeds "sync recipe in one word" sh -c "echo $word >$d/sync_for_device"
+	equal "the word is not stored" "$(cat $d/sync_offset $d/sync_size | xargs)" "0x10000 524288"
+	echo $((16777216 - 0x1000)) >$d/sync_offset
+	fails "sync of a range that leaves the buffer" sh -c "echo 1 >$d/sync_for_cpu"
+	fails "sync_mode 8" sh -c "echo 8 >$d/sync_mode"
+	fails "sync_direction 3" sh -c "echo 3 >$d/sync_direction"
+	succeeds "sync_mode 7" sh -c "echo 7 >$d/sync_mode"
+	fails "sync_offset of no number" sh -c "echo abc >$d/sync_offset"
+
+	dd if=/bin/busybox of=/dev/udmabuf0 bs=65536 2>/dev/null
+	dd if=/dev/udmabuf0 of=/tmp/copy bs=65536 2>/dev/null
+	bytes=$(stat -c %s /bin/busybox)
+	equal "dd in and out" "$(head -c "$bytes" /tmp/copy | md5sum)" "$(md5sum </bin/busybox)"
+	equal "dd reads all" "$(stat -c %s /tmp/copy)" 16777216
+	rm /tmp/copy
+}
+
+zeroed() {
+	phys=$(attribute udmabuf0 cpu_phys_addr)
+	tr '\0' Z </dev/zero | dd of=/dev/udmabuf0 bs=1048576 count=16 iflag=fullblock 2>/dev/null
+	equal "the pattern is in memory" "$(physical "$phys" 16777216 Z)" 4096
+	unload
+	equal "none of it after unload" "$(physical "$phys" 16777216 Z)" 0
+	# Most free memory is dirty, so it matters that a new buffer is cleared.
+	tr '\0' Z </dev/zero | dd of=/tmp/fill bs=1048576 count=600 iflag=fullblock 2>/dev/null
+	rm /tmp/fill
+	load udmabuf0=16777216
+	equal "a new buffer is zero" "$(tr -d '\0' </dev/udmabuf0 | wc -c)" 0
+	unload
+}
+
+# Columns as in matrix.c.
+matrices() {
+	for mode in 1 2 3 4 5; do
+		load udmabuf0=1048576 quirk_mmap_mode=$mode || not_ok "mode $mode" "insmod"
+		case $mode in
+		1 | 2 | 3) row="none ok EFAULT EFAULT EFAULT EFAULT EFAULT EFAULT ok EFAULT ok" ;;
+		4) row="ok ok EFAULT EFAULT ok ok ok ok ok $PAGE ok" ;;
+		5) row="ok ok ok ok ok ok ok ok ok $CACHE ok" ;;
+		esac
+		run matrix /dev/udmabuf0 $BLOCK "mode $mode" $row
+		equal "mode $mode is told" "$(attribute udmabuf0 quirk_mmap_mode)" $mode
+		run vma /dev/udmabuf0 $([ $mode -lt 4 ] && echo pfn || echo pages)
+		unload
+	done
+}
+
+failures_of_insmod() {
+	refused "4 GiB in a small machine" "more than the .* bytes of RAM. Remedy" udmabuf0=4294967296
+	refused "8 GiB below a 32-bit mask" "can not lie below .* dma_mask_bit=64" udmabuf0=8589934592
+	refused "32 MiB below a 24-bit mask" "can not lie below\|no memory of this machine" \
+		udmabuf0=33554432 dma_mask_bit=24
+	refused "too much of the memory" "no .* contiguous bytes can be freed.*Remedy" udmabuf0=$((900 << 20))
+	refused "a second buffer that can not be had" "udmabuf1: .*Remedy" \
+		udmabuf0=1048576 udmabuf1=$((900 << 20))
+	refused "bind to a device that is not there" "no such device on this bus. Remedy" \
+		udmabuf0=4096 bind=pci/0000:99:00.0
+	refused "bind to a bus that is not there" "no such bus" udmabuf0=4096 udmabuf0_bind=nobus/x
+	refused "dma_mask_bit=65" "must be 12 to 64" udmabuf0=4096 dma_mask_bit=65
+	refused "quirk_mmap_mode=6" "must be 1 to 5" udmabuf0=4096 quirk_mmap_mode=6
+}
+
+below_a_mask() {
+	for size in 1048576 16777216; do
+		load udmabuf0=$size dma_mask_bit=$LOW_BITS || not_ok "$size below a mask" "insmod"
+		equal "$size bytes below $LOW_BITS bits" \
+			"$(($(attribute udmabuf0 phys_addr) + size <= 1 << LOW_BITS))" 1
+		unload
+	done
+}
+
+attributes() {
+	load udmabuf0=1048576
+	run memattr /dev/udmabuf0 $([ $COHERENT = 1 ] && echo ignored || echo exclusive)
+	unload
+	load udmabuf0=1048576 mixed_attributes=1
+	run memattr /dev/udmabuf0 $([ $COHERENT = 1 ] && echo ignored || echo mixed)
+	unload
+	load udmabuf0=1048576 udmabuf0_coherent=1
+	equal "udmabuf0_coherent=1" "$(attribute udmabuf0 dma_coherent)" 1
+	run memattr /dev/udmabuf0 ignored
+	unload
+	if [ $COHERENT = 1 ]; then
+		refused "udmabuf0_coherent=0 on a coherent machine" "every device is coherent" \
+			udmabuf0=4096 udmabuf0_coherent=0
+	else
+		load udmabuf0=4096 udmabuf0_coherent=0
+		equal "udmabuf0_coherent=0" "$(attribute udmabuf0 dma_coherent)" 0
+		unload
+	fi
+	refused "udmabuf0_coherent=2" "must be 0 or 1" udmabuf0=4096 udmabuf0_coherent=2
+}
+
+unbind_in_use() {
+	load udmabuf0=16777216 udmabuf1=65536
+	id=$(attribute udmabuf0 instance_id)
+	phys=$(attribute udmabuf0 cpu_phys_addr)
+	holder_start
+	hold_step open /dev/udmabuf0
+	fails "rmmod while it is mapped" unload
+	hold_step check
+	echo u-dma-buf.0 >/sys/bus/platform/drivers/u-dma-buf/unbind
+	equal "unbind removes the node" "$(ls /dev/udmabuf0 2>/dev/null)" ""
+	hold_step check
+	hold_step gone
+	hold_step frames
+	echo u-dma-buf.0 >/sys/bus/platform/drivers/u-dma-buf/bind
+	equal "bind makes a new one" "$(ls /dev/udmabuf0)" /dev/udmabuf0
+	equal "it has another instance id" "$([ "$(attribute udmabuf0 instance_id)" != "$id" ] && echo other)" other
+	equal "it has other memory" "$([ "$(attribute udmabuf0 cpu_phys_addr)" != "$phys" ] && echo other)" other
+	tr '\0' Z </dev/zero | dd of=/dev/udmabuf0 bs=1048576 count=16 iflag=fullblock 2>/dev/null
+	hold_step check
+	echo 3 >/proc/sys/vm/drop_caches
+	echo 1 >/proc/sys/vm/compact_memory
+	dd if=/dev/zero of=/tmp/fill bs=1M count=700 2>/dev/null
+	rm /tmp/fill
+	hold_step check
+	hold_step frames
+	fails "rmmod is still refused" unload
+	hold_step close
+	holder_end
+	succeeds "rmmod after the last close" unload
+}
+
+killed_in_use() {
+	load udmabuf0=16777216
+	holder_start
+	hold_step open /dev/udmabuf0
+	kill -9 "$holder"
+	holder_end 2>/dev/null
+	succeeds "rmmod after SIGKILL of the holder" unload
+}
+
+# A pipe is no user of the buffer, but its pages are the pipe's until read.
+pages_in_a_pipe() {
+	load udmabuf0=16777216
+	holder_start
+	hold_step open /dev/udmabuf0
+	hold_step splice
+	if [ $LARGE = cma ]; then
+		# CMA takes back an area only as a whole: rmmod waits for the pipe ...
+		mark "pipe"
+		unload &
+		until grep -q '^u_dma_buf .*Unloading' /proc/modules; do usleep 10000; done
+		hold_step drain
+		wait $!
+		equal "rmmod waits until the pipe is read" "$(log_since pipe | grep -c 'stay allocated')" 0
+		holder_end
+		# ... and a buffer that went before it keeps the module.
+		load udmabuf0=16777216
+		holder_start
+		hold_step open /dev/udmabuf0
+		echo u-dma-buf.0 >/sys/bus/platform/drivers/u-dma-buf/unbind
+		hold_step splice
+		fails "rmmod while a pipe has pages of CMA" unload
+		hold_step drain
+		until unload 2>/dev/null; do usleep 10000; done
+		ok "rmmod after the pipe was read"
+	else
+		succeeds "rmmod with pages in a pipe" unload
+		load udmabuf0=16777216
+		hold_step drain
+		unload
+	fi
+	holder_end
+}
+
+edu_device() {
+	for device in /sys/bus/pci/devices/*; do
+		[ "$(cat "$device/vendor")$(cat "$device/device")" = 0x12340x11e8 ] && echo "$device" && return
+	done
+}
+
+bound_to_pci() {
+	edu=$(edu_device)
+	equal "the edu device is there" "$([ -d "$edu/" ] && echo yes)" yes
+	load udmabuf0=1048576 udmabuf1=65536 "udmabuf1_bind=pci/${edu##*/}"
+	equal "sync_size of a bound buffer is its size" "$(attribute udmabuf1 sync_size)" 65536
+	equal "its parent is the PCI device" "$(readlink -f $CLASS/udmabuf1/device)" "$(readlink -f "$edu")"
+	run edu "$edu" /dev/udmabuf0 reaches
+	run edu "$edu" /dev/udmabuf1 reaches
+	unload
+
+	load udmabuf0=65536 bind="pci/${edu##*/}"
+	holder_start
+	hold_step open /dev/udmabuf0
+	echo 1 >"$edu/remove"
+	equal "removal of the PCI device removes the node" "$(ls /dev/udmabuf0 2>/dev/null)" ""
+	hold_step check
+	hold_step gone
+	hold_step frames
+	hold_step close
+	holder_end
+	succeeds "rmmod after it" unload
+	echo 1 >/sys/bus/pci/rescan
+}
+
+MANAGER=/dev/u-dma-buf-mgr
+
+command_() {
+	printf '%s\n' "$1" 2>/dev/null >$MANAGER
+}
+
+managed() {
+	edu=$(edu_device)
+	load
+	equal "the manager is root's" "$(stat -c %a $MANAGER)" 600
+	succeeds "create" command_ "create udmabuf0 16777216"
+	run abi /dev/udmabuf0 16777216
+	run devbuf 16
+	succeeds "create with options" command_ "create camera.0 size=0x8000 dma-mask=40 quirk-mmap-page"
+	equal "its size" "$(attribute camera.0 size)" 32768
+	equal "its mode" "$(attribute camera.0 quirk_mmap_mode)" 4
+	succeeds "create for a device" command_ "create card 65536 bus=pci device=${edu##*/}"
+	equal "its parent" "$(readlink -f $CLASS/card/device)" "$(readlink -f "$edu")"
+	equal "its sync_size" "$(attribute card sync_size)" 65536
+	run edu "$edu" /dev/card reaches
+	succeeds "two commands in one write" sh -c "printf 'create a 4096;create b 4096' >$MANAGER"
+	equal "both are there" "$(ls /dev/a /dev/b | xargs)" "/dev/a /dev/b"
+	succeeds "commands that end with NUL" sh -c "printf 'delete a\\0delete b\\0' >$MANAGER"
+	equal "both are gone" "$(ls /dev/a /dev/b 2>/dev/null)" ""
+	for command in "create camera.0 4096" "create" "create x" "create x 0" "create x 4k" \
+		"create a/b 4096" "create .. 4096" "create x 4096 dma-mask=65" "create x 4096 bus=pci" \
+		"create x 4096 device=nothing" "create x 4096 frob=1" "create x 0x100000000" \
+		"delete" "delete nothing" "frob x" "delete $(printf '%01025d' 0)"; do
+		fails "refused: $(echo "$command" | cut -c1-40)" command_ "$command"
+	done
+	equal "nothing came of those" "$(ls $CLASS | xargs)" "camera.0 card udmabuf0"
+
+	# In u-dma-buf 5.5.0 the next buffer gets the memory of the deleted one.
+	holder_start
+	hold_step open /dev/udmabuf0
+	phys=$(attribute udmabuf0 cpu_phys_addr)
+	succeeds "delete while it is mapped" command_ "delete udmabuf0"
+	hold_step check
+	hold_step gone
+	hold_step frames
+	succeeds "create the same name" command_ "create udmabuf0 16777216"
+	equal "in other memory" "$([ "$(attribute udmabuf0 cpu_phys_addr)" != "$phys" ] && echo other)" other
+	tr '\0' Z </dev/zero | dd of=/dev/udmabuf0 bs=1048576 count=16 iflag=fullblock 2>/dev/null
+	hold_step check
+	hold_step close
+	holder_end
+	succeeds "delete of a bound one" command_ "delete card"
+	load_bound_is_not_the_managers
+	succeeds "rmmod with buffers of the manager" unload
+}
+
+load_bound_is_not_the_managers() {
+	succeeds "rmmod" unload
+	load udmabuf0=4096 "udmabuf1=4096" "udmabuf1_bind=pci/${edu##*/}"
+	fails "delete of a parameter's buffer" command_ "delete udmabuf0"
+	fails "delete of a parameter's bound buffer" command_ "delete udmabuf1"
+	command_ "create left 65536"
+}
+
+exported() {
+	load udmabuf0=16777216
+	insmod /modules/udb-importer.ko
+	run dmabuf /dev/udmabuf0
+	rmmod udb_importer
+	succeeds "rmmod after export" unload
+}
+
+free_kib() {
+	echo 3 >/proc/sys/vm/drop_caches
+	awk '/^MemFree:/ { print $2 }' /proc/meminfo
+}
+
+# A leak of any of these buffers in each cycle would be 100 MiB and more.
+cycles() {
+	before=$(free_kib)
+	i=0
+	while [ $i -lt 100 ]; do
+		load udmabuf0=1048576 udmabuf1=8388608 info_enable=0 || break
+		unload || break
+		i=$((i + 1))
+	done
+	equal "100 times load and unload" $i 100
+	lost=$((before - $(free_kib)))
+	if [ $lost -lt 20480 ]; then ok "nothing is lost"; else not_ok "nothing is lost" "$lost KiB"; fi
+}

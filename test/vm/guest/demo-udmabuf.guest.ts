@@ -1,0 +1,30 @@
+/** The main job on a real /dev/udmabuf0: real processes, frames in the device's buffer, waiting on the sidecar. In a guest only. */
+import { expect, setDefaultTimeout, test } from "bun:test";
+import { readdirSync } from "node:fs";
+
+// An emulated machine on a busy one.
+setDefaultTimeout(120_000);
+
+const COMMAND = [process.execPath, "/host/src/cli/physring.ts", "demo", "--json"];
+
+for (const mode of [[], ["--fanout"], ["--policy", "drop-oldest"]]) {
+  test(`physring demo --backend udmabuf ${mode.join(" ")}`, async () => {
+    const size = ["--frames", "20", "--size", "320x240", "--workers", "2"];
+    const demo = Bun.spawn([...COMMAND, "--backend", "udmabuf", ...size, ...mode], { stderr: "pipe" });
+    const [output, errors] = await Promise.all([
+      new Response(demo.stdout).text(),
+      new Response(demo.stderr).text(),
+    ]);
+    expect(await demo.exited, errors).toBe(0);
+    const result = JSON.parse(output);
+    expect(result).toMatchObject({
+      frames: 20,
+      lost: 0,
+      duplicated: 0,
+      corrupted: 0,
+      leakedBlocks: 0,
+      backend: "udmabuf",
+    });
+    expect(readdirSync("/dev/shm")).toEqual([]);
+  });
+}

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: MIT
+/*
+ * edu PCIDEVICE DEVICE EXPECT: QEMU's edu device carries bytes out of the
+ * middle of the buffer and back to another place, by device address.  EXPECT
+ * is "reaches" or "faults", the latter for a buffer that an IOMMU keeps from it.
+ */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "u-dma-buf.h"
+
+#define REG_SOURCE	0x80
+#define REG_TARGET	0x88
+#define REG_COUNT	0x90
+#define REG_COMMAND	0x98
+#define START		1
+#define TO_MEMORY	2
+#define DEVICE_RAM	0x40000
+/* QEMU 7.2 aborts on 4096. */
+#define BYTES		4092
+#define MIDDLE		0x8100
+#define OTHER		0xc200
+
+static volatile unsigned char *registers;
+
+static void write64(unsigned int offset, uint64_t value)
+{
+	*(volatile uint64_t *)(registers + offset) = value;
+}
+
+static void transfer(uint64_t from, uint64_t to, int command)
+{
+	write64(REG_SOURCE, from);
+	write64(REG_TARGET, to);
+	write64(REG_COUNT, BYTES);
+	write64(REG_COMMAND, START | command);
+	while (*(volatile uint64_t *)(registers + REG_COMMAND) & START)
+		usleep(1000);
+}
+
+int main(int argc, char **argv)
+{
+	struct u_dma_buf_range ranges[2] = { { MIDDLE, BYTES }, { OTHER, BYTES } };
+	struct u_dma_buf_sync_ranges sync = {
+		.ranges = (uintptr_t)ranges, .count = 2, .command = U_DMA_BUF_SYNC_FOR_DEVICE,
+	};
+	struct u_dma_buf_buffer info;
+	unsigned char *map;
+	uint16_t command;
+	char path[200];
+	int fd, pci;
+	bool same;
+
+	require(argc == 4);
+	snprintf(path, sizeof(path), "%s/enable", argv[1]);
+	pci = open(path, O_WRONLY);
+	require(pci >= 0 && write(pci, "1", 1) == 1);
+	close(pci);
+	snprintf(path, sizeof(path), "%s/config", argv[1]);
+	pci = open(path, O_RDWR);
+	require(pci >= 0 && pread(pci, &command, 2, 4) == 2);
+	command |= 6;	/* memory space, bus master */
+	require(pwrite(pci, &command, 2, 4) == 2);
+	close(pci);
+	snprintf(path, sizeof(path), "%s/resource0", argv[1]);
+	pci = open(path, O_RDWR);
+	require(pci >= 0);
+	registers = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, pci, 0);
+	require(registers != MAP_FAILED);
+
+	fd = open(argv[2], O_RDWR);
+	require(fd >= 0);
+	require(ioctl(fd, U_DMA_BUF_IOCTL_GET_BUFFER, &info) == 0);
+	map = mmap(NULL, info.size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	require(map != MAP_FAILED);
+	printf("# edu: device address 0x%llx, physical address 0x%llx\n", info.dma_addr,
+	       info.cpu_phys_addr);
+	for (int i = 0; i < BYTES; i++)
+		map[MIDDLE + i] = i * 5 + 1;
+	memset(map + OTHER, 0, BYTES);
+
+	require(ioctl(fd, U_DMA_BUF_IOCTL_SYNC_RANGES, &sync) == 0);
+	transfer(info.dma_addr + MIDDLE, DEVICE_RAM, 0);
+	transfer(DEVICE_RAM, info.dma_addr + OTHER, TO_MEMORY);
+	sync.command = U_DMA_BUF_SYNC_FOR_CPU;
+	require(ioctl(fd, U_DMA_BUF_IOCTL_SYNC_RANGES, &sync) == 0);
+
+	same = memcmp(map + MIDDLE, map + OTHER, BYTES) == 0;
+	if (strcmp(argv[3], "reaches") == 0)
+		check(same, "edu: the device carried the bytes", "others arrived");
+	else
+		check(!same, "edu: the IOMMU kept the device out", "the bytes arrived");
+	return check_done();
+}

@@ -1,0 +1,107 @@
+# Functions of the scenarios. Every check prints "ok NAME" or "not ok NAME: why".
+CLASS=/sys/class/u-dma-buf
+failures=0
+FUZZ_SECONDS=60
+
+ok() {
+	echo "ok $1"
+}
+
+not_ok() {
+	echo "not ok $1: $2"
+	failures=$((failures + 1))
+}
+
+# equal NAME SEEN EXPECTED
+equal() {
+	if [ "$2" = "$3" ]; then ok "$1"; else not_ok "$1" "'$2', expected '$3'"; fi
+}
+
+# succeeds NAME COMMAND...: the command succeeds
+succeeds() {
+	name=$1
+	shift
+	if message=$("$@" 2>&1); then ok "$name"; else not_ok "$name" "$message"; fi
+}
+
+fails() {
+	name=$1
+	shift
+	if message=$("$@" 2>&1); then not_ok "$name" "it succeeded"; else ok "$name"; fi
+}
+
+# A guest program prints its checks itself.
+run() {
+	"$@" || failures=$((failures + 1))
+}
+
+# The programs have the standard names of the attributes in them.
+attribute() {
+	cat "$CLASS/$1/$2"
+}
+
+load() {
+	insmod /modules/u-dma-buf.ko "$@"
+}
+
+unload() {
+	rmmod u_dma_buf
+}
+
+# log_since MARK: what the kernel said since mark
+mark() {
+	echo "mark-$1" >/dev/kmsg
+}
+
+log_since() {
+	dmesg | sed -n "/mark-$1/,\$p"
+}
+
+# refused NAME WORDS PARAMETERS...: insmod fails, leaves nothing and says why
+refused() {
+	name=$1
+	words=$2
+	shift 2
+	mark "$name"
+	if load "$@" 2>/dev/null; then
+		not_ok "$name" "insmod succeeded"
+		unload
+		return
+	fi
+	ok "$name: insmod fails"
+	if log_since "$name" | grep -q "$words"; then
+		ok "$name: the log has the reason and the remedy"
+	else
+		not_ok "$name: the log has the reason and the remedy" "$(log_since "$name")"
+	fi
+	equal "$name: no device is left" "$(ls /dev/udmabuf[0-9]* 2>/dev/null)" ""
+}
+
+# The holder of a file and a mapping (hold.c), fed line by line.
+holder_start() {
+	rm -f /tmp/hold.in /tmp/hold.out
+	mkfifo /tmp/hold.in /tmp/hold.out
+	hold </tmp/hold.in >/tmp/hold.out &
+	holder=$!
+	exec 3>/tmp/hold.in 4</tmp/hold.out
+}
+
+hold_step() {
+	echo "$*" >&3
+	while read -r line <&4; do
+		[ "$line" = done ] && return
+		echo "$line"
+	done
+	not_ok "hold $*" "the holder ended"
+}
+
+holder_end() {
+	exec 3>&-
+	wait "$holder"
+	exec 4<&-
+}
+
+scenario_end() {
+	[ "$failures" = 0 ]
+	exit
+}

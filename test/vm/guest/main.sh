@@ -1,0 +1,18 @@
+# The module on an ordinary machine: interface, mappings, failures, lifetime.
+. /guest/cases.sh
+
+interface
+sysfs
+zeroed
+failures_of_insmod
+below_a_mask
+attributes
+matrices
+unbind_in_use
+killed_in_use
+pages_in_a_pipe
+bound_to_pci
+exported
+managed
+cycles
+scenario_end

@@ -1,0 +1,103 @@
+#!/bin/bash
+# Boots kernels with the module, Bun and the project in them and runs the guest
+# tests there.
+#
+#   test/vm/run.sh [--install-deps] [--verbose] [TARGET/SCENARIO...]
+#
+# --install-deps installs missing system packages with apt; without it a
+# missing package is named and the run is skipped.  Everything is cached in
+# ${PHYSRING_VM_CACHE:-~/.cache/physring/vm}.  Exit status 0 means that all
+# passed; the last line is "N passed, N failed, N skipped".
+set -euo pipefail
+
+VM_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+PROJECT=$(cd "$VM_DIR/../.." && pwd)
+CACHE=${PHYSRING_VM_CACHE:-$HOME/.cache/physring/vm}
+
+. "$VM_DIR/packages.sh"
+. "$VM_DIR/build.sh"
+. "$VM_DIR/boot.sh"
+
+install_deps=false
+verbose=false
+wanted=()
+for argument; do
+	case $argument in
+	--install-deps) install_deps=true ;;
+	--verbose) verbose=true ;;
+	-*) sed -n '2,12s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 2 ;;
+	*) wanted+=("$argument") ;;
+	esac
+done
+
+passed=0
+failed=0
+skipped=0
+
+# One target is a kernel; each of its scenarios is a boot.
+TARGETS=(x86_64-6.1 x86_64-6.12 arm64-6.1 arm64-6.12)
+SCENARIOS_x86_64_6_1=(main library iommu swiotlb large fuzz)
+SCENARIOS_x86_64_6_12=(smoke)
+SCENARIOS_arm64_6_1=(main devicetree)
+SCENARIOS_arm64_6_12=(smoke)
+
+is_wanted() {
+	[ ${#wanted[@]} = 0 ] && return 0
+	local name
+	for name in "${wanted[@]}"; do
+		[[ $1 == "$name" || $1 == "$name"/* ]] && return 0
+	done
+	return 1
+}
+
+# host_has MIB: memory for a guest, and some to spare.
+host_has() {
+	[ "$(awk '/^MemAvailable:/ { print int($2 / 1024) }' /proc/meminfo)" -gt $(($1 + 512)) ]
+}
+
+run_target() {
+	local target=$1 scenario list="SCENARIOS_${1//[-.]/_}[@]" chosen=()
+	for scenario in "${!list}"; do
+		is_wanted "$target/$scenario" && chosen+=("$scenario")
+	done
+	[ ${#chosen[@]} = 0 ] && return 0
+	if ! packages_ready "$target"; then
+		echo "SKIPPED $target: ${#chosen[@]} scenarios"
+		skipped=$((skipped + ${#chosen[@]}))
+		return 0
+	fi
+	build_target "$target"
+	for scenario in "${chosen[@]}"; do
+		scenario_arguments "$scenario"
+		if ! host_has "$MEMORY"; then
+			echo "SKIPPED $target/$scenario: this machine has no $MEMORY MiB to spare"
+			skipped=$((skipped + 1))
+			continue
+		fi
+		boot_scenario "$target" "$scenario"
+	done
+}
+
+# Whatever ends the run early - a build that fails - is one failure more.
+finished=false
+on_exit() {
+	$finished || echo "$passed passed, $((failed + 1)) failed, $skipped skipped"
+}
+trap on_exit EXIT
+
+mkdir -p "$CACHE"
+# Two runs would build in the same place.
+exec 9>"$CACHE/lock"
+flock 9
+
+for target in "${TARGETS[@]}"; do
+	run_target "$target"
+done
+if [ $((passed + failed + skipped)) = 0 ]; then
+	echo "no such target or scenario: ${wanted[*]}" >&2
+	finished=true
+	exit 2
+fi
+finished=true
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" = 0 ]
