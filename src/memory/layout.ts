@@ -108,6 +108,11 @@ export const ParticipantRecord = {
   generationShift: 8,
 } as const;
 
+/** Word index, in the control area, of a participant's record. The index is the caller's to check. */
+export function participantRecordWord(participant: number): number {
+  return ((Control.recordsOffset + participant * ParticipantRecord.sizeBytes) / WORD_BYTES) | 0;
+}
+
 /** Bytes of the lock file that mean something, at {@link LOCK_BASE_OFFSET} + k; all lie past the end of the file. */
 export const LOCK_BASE_OFFSET = 2 ** 40;
 export const LockByte = { participant: 0, cleaner: 32, directory: 33, creation: 34, users: 35 } as const;

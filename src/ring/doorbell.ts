@@ -8,7 +8,7 @@ import { futexWait, futexWake } from "../ffi/futex.ts";
 import { bindUnix, datagramSocket, sendByteTo, unixAddress } from "../ffi/sockets.ts";
 import { exchange, loadAfterFence, pause, sleepersFence, storeRelease } from "../memory/atomics.ts";
 import type { ControlArea } from "../memory/control.ts";
-import { Control, ParticipantRecord, WORD_BYTES } from "../memory/layout.ts";
+import { ParticipantRecord, participantRecordWord, WORD_BYTES } from "../memory/layout.ts";
 
 /** Something that may become true by another participant's doing. `ready` must not block and must not allocate. */
 export interface Condition {
@@ -29,17 +29,16 @@ const SLICE_WITHOUT_FENCE_MS = 1;
 const SPIN_MS = 0.02;
 const SPINS_PER_CLOCK_READ = 32;
 
-const RECORD_WORDS = ParticipantRecord.sizeBytes / WORD_BYTES;
-const FIRST_RECORD_WORD = Control.recordsOffset / WORD_BYTES;
-const FIRST_DOORBELL_WORD = FIRST_RECORD_WORD + ParticipantRecord.doorbellWord;
+const FIRST_DOORBELL_WORD = participantRecordWord(0) + ParticipantRecord.doorbellWord;
+const RECORD_WORDS = participantRecordWord(1) - participantRecordWord(0);
 
-/** Word index of a doorbell in the control area. */
+/** Word index of a doorbell in the control area. On the path of every commit: one multiplication. */
 export function doorbellIndex(participant: number): number {
   return (FIRST_DOORBELL_WORD + participant * RECORD_WORDS) | 0;
 }
 
 function stateIndex(participant: number): number {
-  return FIRST_RECORD_WORD + participant * RECORD_WORDS + ParticipantRecord.stateWord;
+  return participantRecordWord(participant) + ParticipantRecord.stateWord;
 }
 
 function socketPath(directory: string, participant: number, generation: number): string {

@@ -8,7 +8,13 @@ import { isByteLocked, tryLockByte, unlockByte } from "../ffi/locks.ts";
 import { gettid, pidNamespaceInode } from "../ffi/process.ts";
 import { loadAcquire, storePlain, storeRelease } from "../memory/atomics.ts";
 import type { ControlArea } from "../memory/control.ts";
-import { Control, LOCK_BASE_OFFSET, LockByte, ParticipantRecord, WORD_BYTES } from "../memory/layout.ts";
+import {
+  LOCK_BASE_OFFSET,
+  LockByte,
+  ParticipantRecord,
+  participantRecordWord,
+  WORD_BYTES,
+} from "../memory/layout.ts";
 import type { Region } from "../memory/region.ts";
 import { Doorbell, DoorbellRinger } from "./doorbell.ts";
 import { ParticipantLimitError } from "./errors.ts";
@@ -16,11 +22,6 @@ import { cleanParticipant, quiet, type RecoveryEvent } from "./recovery.ts";
 
 const CAPACITY = ParticipantRecord.capacity;
 const LOOK_INTERVAL_MS = 50;
-
-/** Word index of a participant's record in the control area. */
-function recordIndex(participant: number): number {
-  return (Control.recordsOffset + participant * ParticipantRecord.sizeBytes) / WORD_BYTES;
-}
 
 function lockOffset(byte: number): number {
   return LOCK_BASE_OFFSET + byte;
@@ -122,7 +123,7 @@ export class Participant implements Disposable {
     let cleaned = 0;
     for (let index = 0; index < CAPACITY; index++) {
       if (index === this.index) continue;
-      const phase = loadAcquire(words, recordIndex(index)) & ParticipantRecord.phaseMask;
+      const phase = loadAcquire(words, participantRecordWord(index)) & ParticipantRecord.phaseMask;
       if (phase !== ParticipantRecord.phaseLive && phase !== ParticipantRecord.phaseDying) continue;
       if (isByteLocked(this.#lockFd, lockOffset(LockByte.participant + index))) continue;
       if (this.#recover(index)) cleaned++;
@@ -161,7 +162,7 @@ export class Participant implements Disposable {
   enterSection(): void {
     storeRelease(
       this.region.control.words,
-      recordIndex(this.index) + ParticipantRecord.sectionWord,
+      participantRecordWord(this.index) + ParticipantRecord.sectionWord,
       ++this.#section,
     );
     assert((this.#section & 1) === 1, "section is odd inside");
@@ -171,7 +172,7 @@ export class Participant implements Disposable {
     this.#section = (this.#section + 1) & 0xffff;
     storeRelease(
       this.region.control.words,
-      recordIndex(this.index) + ParticipantRecord.sectionWord,
+      participantRecordWord(this.index) + ParticipantRecord.sectionWord,
       this.#section,
     );
   }
@@ -199,7 +200,7 @@ function claimSlot(region: Region, fd: number, index: number, ringer: DoorbellRi
   const lifeByte = lockOffset(LockByte.participant + index);
   if (!tryLockByte(fd, lifeByte)) return 0;
   const words = region.control.words;
-  const record = recordIndex(index);
+  const record = participantRecordWord(index);
   let state = loadAcquire(words, record);
   const phase = state & ParticipantRecord.phaseMask;
   if (phase === ParticipantRecord.phaseLive || phase === ParticipantRecord.phaseDying) {
@@ -257,7 +258,7 @@ export function listParticipants(control: ControlArea): ParticipantInfo[] {
   try {
     const list: ParticipantInfo[] = [];
     for (let index = 0; index < CAPACITY; index++) {
-      const record = recordIndex(index);
+      const record = participantRecordWord(index);
       const state = control.words[record]!;
       const phase = state & ParticipantRecord.phaseMask;
       if (phase === ParticipantRecord.phaseFree) continue;

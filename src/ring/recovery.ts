@@ -5,7 +5,7 @@
 import { loadAcquire, loadHint, storeRelease } from "../memory/atomics.ts";
 import type { DirectoryEntry } from "../memory/directory.ts";
 import { RegionError } from "../memory/errors.ts";
-import { Control, Directory, ObjectKind, ParticipantRecord, WORD_BYTES } from "../memory/layout.ts";
+import { Directory, ObjectKind, ParticipantRecord, participantRecordWord } from "../memory/layout.ts";
 import type { Region } from "../memory/region.ts";
 import { type ChannelGeometry, openChannelGeometry } from "./channel-geometry.ts";
 import { type DoorbellRinger, removeDoorbell } from "./doorbell.ts";
@@ -28,18 +28,14 @@ export interface RecoveryEvent {
   readonly corruptObjects: number;
 }
 
-function recordIndex(participant: number): number {
-  return (Control.recordsOffset + participant * ParticipantRecord.sizeBytes) / WORD_BYTES;
-}
-
 /** True when no participant that is live or dying is inside a claim: then `except`'s slot may be used again (§8 step 8). */
 export function quiet(region: Region, except: number): boolean {
   const words = region.control.words;
   for (let participant = 0; participant < ParticipantRecord.capacity; participant++) {
     if (participant === except) continue;
-    const phase = loadAcquire(words, recordIndex(participant)) & ParticipantRecord.phaseMask;
+    const phase = loadAcquire(words, participantRecordWord(participant)) & ParticipantRecord.phaseMask;
     if (phase !== ParticipantRecord.phaseLive && phase !== ParticipantRecord.phaseDying) continue;
-    const section = loadAcquire(words, recordIndex(participant) + ParticipantRecord.sectionWord);
+    const section = loadAcquire(words, participantRecordWord(participant) + ParticipantRecord.sectionWord);
     if ((section & 1) !== 0) return false;
   }
   return true;
@@ -52,7 +48,7 @@ export function cleanParticipant(
   ringer: DoorbellRinger,
 ): RecoveryEvent | null {
   const words = region.control.words;
-  const record = recordIndex(participant);
+  const record = participantRecordWord(participant);
   const state = loadAcquire(words, record);
   const phase = state & ParticipantRecord.phaseMask;
   if (phase !== ParticipantRecord.phaseLive && phase !== ParticipantRecord.phaseDying) return null;

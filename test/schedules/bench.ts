@@ -7,6 +7,7 @@ import {
   HEADER_BYTES,
   ObjectKind,
   ParticipantRecord,
+  participantRecordWord,
   WORD_BYTES,
 } from "../../src/memory/layout.ts";
 import type { DeliveryName, PolicyName } from "../../src/ring/layout.ts";
@@ -120,13 +121,9 @@ export class PlainParticipant {
 
   #storeSection(step: number): void {
     this.#section += step;
-    const at = recordIndex(this.index) + ParticipantRecord.sectionWord;
+    const at = participantRecordWord(this.index) + ParticipantRecord.sectionWord;
     stage.machine.update(Machine.at(this.region.control.words, at), () => this.#section);
   }
-}
-
-export function recordIndex(participant: number): number {
-  return (Control.recordsOffset + participant * ParticipantRecord.sizeBytes) / WORD_BYTES;
 }
 
 /** A region with one channel, and how to start it afresh. */
@@ -162,7 +159,7 @@ export class Bench {
   /** Makes a participant live, as joining does under its life lock. */
   admit(index: number): PlainParticipant {
     const { words } = this.region.control;
-    const record = recordIndex(index);
+    const record = participantRecordWord(index);
     const generation = (words[record]! >>> ParticipantRecord.generationShift) + 1;
     words[record + ParticipantRecord.sectionWord] = 0;
     words[record] = (generation << ParticipantRecord.generationShift) | ParticipantRecord.phaseLive;

@@ -3,19 +3,12 @@
  * well, and a successor takes the very slot. Checked: no frame twice, none out of order, none changed while it is held, none
  * lost that the policy does not allow to be lost, no block leaked.
  */
-import { ParticipantRecord } from "../../src/memory/layout.ts";
+import { ParticipantRecord, participantRecordWord } from "../../src/memory/layout.ts";
 import { InUseError } from "../../src/ring/errors.ts";
 import { SendResult } from "../../src/ring/lane-sender.ts";
 import { ChannelLayout } from "../../src/ring/layout.ts";
 import { loadHint, storePlain } from "./atomics.ts";
-import {
-  Bench,
-  type ChannelSetting,
-  type Coroutines,
-  type Loose,
-  type PlainParticipant,
-  recordIndex,
-} from "./bench.ts";
+import { Bench, type ChannelSetting, type Coroutines, type Loose, type PlainParticipant } from "./bench.ts";
 import type { Model } from "./machine.ts";
 import { type Coroutine, Schedule, Violation } from "./schedule.ts";
 
@@ -187,7 +180,7 @@ class Run {
     const { setting, region } = this.bench;
     for (let index = 0; index <= consumersOf(this.scenario); index++) {
       // Whoever is still live has ended orderly and holds nothing; its own leaving would sweep, which must not be needed.
-      region.control.words[recordIndex(index)]! |= ParticipantRecord.phaseSwept;
+      region.control.words[participantRecordWord(index)]! |= ParticipantRecord.phaseSwept;
     }
     const free = this.bench.freeBlocks();
     if (free !== setting.blocks)
