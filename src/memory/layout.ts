@@ -63,7 +63,17 @@ export const Directory = {
   objectAlignBytes: 4096,
 } as const;
 
-export const ObjectKind = { ring: 1, pool: 2, channel: 3 } as const;
+export const ObjectKind = {
+  ring: 1,
+  pool: 2,
+  channel: 3,
+  queue: 4,
+  records: 5,
+  cell: 6,
+  service: 7,
+  hardwareQueue: 8,
+  hardwareRegisters: 9,
+} as const;
 export type ObjectKindCode = (typeof ObjectKind)[keyof typeof ObjectKind];
 
 export const Control = {
