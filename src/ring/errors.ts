@@ -87,3 +87,29 @@ export class SameHandleError extends PhysringError {
     );
   }
 }
+
+/** The producer took this consumer's place away: it had gated the channel for longer than `stallTimeoutMs`. */
+export class EvictedError extends PhysringError {
+  constructor(what: string) {
+    super(
+      "EVICTED",
+      `${what}: this consumer stood still for longer than the channel allows and was evicted; join again with a new one`,
+    );
+  }
+}
+
+/** A live participant has held up a wait for longer than `stallTimeoutMs`. Nothing was changed. */
+export class StalledError extends PhysringError {
+  /** Who stands still, as the region's participant records have it. */
+  readonly participant: number;
+  readonly pid: number;
+
+  constructor(what: string, participant: number, pid: number, stalledMs: number) {
+    super(
+      "STALLED",
+      `${what}: participant ${participant} (pid ${pid}) is alive and has not moved for ${Math.round(stalledMs)} ms; resume or end it`,
+    );
+    this.participant = participant;
+    this.pid = pid;
+  }
+}
