@@ -2,7 +2,7 @@
  * Frame metadata: any MessagePack value, packed by msgpackr straight into the block's metadata area and decoded from a private
  * copy of at most that size, so that nothing decoded aliases shared memory and no peer can rewrite bytes while we decode.
  */
-import { Packr, Unpackr } from "msgpackr";
+import { Packr, Unpackr } from "msgpackr/pack";
 import { PhysringError } from "../ffi/errors.ts";
 import { PoolLayout } from "../ring/layout.ts";
 
