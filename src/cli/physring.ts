@@ -14,6 +14,10 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     summary: "real processes share video frames in place; checks and measures everything",
     run: async (args) => (await import("./demo/command.ts")).runDemo(args),
   },
+  kmod: {
+    summary: "build, install, load and inspect the kernel module",
+    run: async (args) => (await import("./kmod/command.ts")).runKmod(args),
+  },
   ls: {
     summary: "regions on this machine: their objects, participants and counters",
     run: async (args) => (await import("./ls.ts")).runLs(args),
