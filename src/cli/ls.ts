@@ -115,6 +115,18 @@ function objectText(object: ObjectReport): string {
         `dropped ${count(dropped)}, unclaimed ${count(counters.unclaimed)}, rejected ${count(counters.rejected)}`
       );
     }
+    case "records": {
+      const { counters } = object;
+      const lossy = object.mode === "lossy";
+      const consumers = object.consumers.map(
+        ({ participant, queuedBytes }) => `${end(participant)} (${bytes(queuedBytes)} behind)`,
+      );
+      return (
+        `${head}  ${bytes(object.capacityBytes)}, ${lossy ? "lossy" : object.policy}${object.ended ? ", ended" : ""}  ` +
+        `${end(object.producer)} -> ${lossy ? "any reader" : consumers.length === 0 ? "nobody" : consumers.join(", ")}  ` +
+        `published ${count(object.published)}, dropped ${count(counters.droppedNewest)}, evicted ${count(counters.evicted)}`
+      );
+    }
     case "unknown":
       return `object ${object.name}: ${object.error}`;
   }

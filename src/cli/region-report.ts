@@ -1,5 +1,6 @@
 /** What can be said of a region from outside: read by `physring ls`, without becoming a participant and without changing a byte. */
 import { type ChannelCounters, readCounters } from "../channel/producer.ts";
+import { type RecordsCounters, readRecordsCounters } from "../channel/record-producer.ts";
 import type { DirectoryEntry } from "../memory/directory.ts";
 import { ObjectKind, ParticipantRecord } from "../memory/layout.ts";
 import { Region } from "../memory/region.ts";
@@ -9,6 +10,8 @@ import { ChannelLayout, RingLayout } from "../ring/layout.ts";
 import { ownerParticipant } from "../ring/owner.ts";
 import { listParticipants } from "../ring/participant.ts";
 import { Pool } from "../ring/pool.ts";
+import { openRecordsGeometry } from "../ring/records-geometry.ts";
+import { cursorOwnerWord, cursorPositionWord, RecordsLayout } from "../ring/records-layout.ts";
 import { openRingGeometry } from "../ring/ring-geometry.ts";
 
 export interface ParticipantReport {
@@ -53,6 +56,21 @@ export type ObjectDetail =
       readonly maxConsumers: number;
       readonly counters: ChannelCounters;
     }
+  | {
+      readonly kind: "records";
+      readonly mode: string;
+      readonly policy: string;
+      readonly capacityBytes: number;
+      readonly history: number;
+      readonly producer: number | null;
+      readonly ended: boolean;
+      /** `queuedBytes`: published and not released. Lossy readers do not show. */
+      readonly consumers: readonly { readonly participant: number; readonly queuedBytes: number }[];
+      readonly maxConsumers: number;
+      /** Records published so far, modulo 2^32. */
+      readonly published: number;
+      readonly counters: RecordsCounters;
+    }
   | { readonly kind: "unknown"; readonly error: string };
 
 export type ObjectReport = {
@@ -92,6 +110,7 @@ function detailOf(region: Region, entry: DirectoryEntry): ObjectDetail {
     if (entry.kind === ObjectKind.ring) return ringDetail(region, entry);
     if (entry.kind === ObjectKind.pool) return poolDetail(region, entry);
     if (entry.kind === ObjectKind.channel) return channelDetail(region, entry);
+    if (entry.kind === ObjectKind.records) return recordsDetail(region, entry);
     return { kind: "unknown", error: `kind ${entry.kind} is unknown to this version` };
   } catch (error) {
     return { kind: "unknown", error: error instanceof Error ? error.message : String(error) };
@@ -140,5 +159,30 @@ function channelDetail(region: Region, entry: DirectoryEntry): ObjectDetail {
     consumers,
     maxConsumers: channel.lanes.length,
     counters: readCounters(channel),
+  };
+}
+
+function recordsDetail(region: Region, entry: DirectoryEntry): ObjectDetail {
+  const { words, mode, policy, capacityBytes, history, maxConsumers } = openRecordsGeometry(region, entry);
+  const tail = words[RecordsLayout.tailWord]!;
+  const consumers = Array.from({ length: maxConsumers }, (_, k) => k).flatMap((k) => {
+    const participant = owner(words, cursorOwnerWord(k));
+    if (participant === null) return [];
+    return [{ participant, queuedBytes: (tail - words[cursorPositionWord(k)]!) >>> 0 }];
+  });
+  const first = RecordsLayout.firstMarkWord;
+  const mark = words[first] === tail ? first : first + RecordsLayout.markWords;
+  return {
+    kind: "records",
+    mode,
+    policy,
+    capacityBytes,
+    history,
+    producer: owner(words, RecordsLayout.producerOwnerWord),
+    ended: words[RecordsLayout.endedWord] !== RecordsLayout.endedOpen,
+    consumers,
+    maxConsumers,
+    published: words[mark + RecordsLayout.markSequenceWord]! >>> 0,
+    counters: readRecordsCounters(words),
   };
 }

@@ -61,6 +61,17 @@ export function fence(): void {
   Atomics.add(fenceWord, 0, 0);
 }
 
+const loadBarrier = new Int32Array(1);
+
+/**
+ * Loads before it are done before loads after it. On x86-64 they are anyway; there this is a store to a private word, which keeps the
+ * engine from answering a later plain load with what an earlier one of the same word gave.
+ */
+export function fenceLoads(): void {
+  if (TOTAL_STORE_ORDER) loadBarrier[0] = 0;
+  else fence();
+}
+
 /** Spin-loop hint; it also keeps the engine from hoisting the plain loads of the loop around it. */
 export function pause(): void {
   Atomics.pause();

@@ -14,6 +14,8 @@ import { CorruptError } from "./errors.ts";
 import { ChannelLayout, LaneSlotLayout, RingLayout } from "./layout.ts";
 import { detachOwner, ownerParticipant } from "./owner.ts";
 import { Pool } from "./pool.ts";
+import { openRecordsGeometry } from "./records-geometry.ts";
+import { cursorOwnerWord, RecordsLayout } from "./records-layout.ts";
 import { openRingGeometry } from "./ring-geometry.ts";
 
 /** A participant died and its remains were cleaned up. */
@@ -102,6 +104,7 @@ function detach(region: Region, entry: DirectoryEntry, participant: number, ring
   try {
     if (entry.kind === ObjectKind.ring) detachRing(region, entry, participant);
     if (entry.kind === ObjectKind.channel) detachChannel(region, entry, participant, ringer);
+    if (entry.kind === ObjectKind.records) detachRecords(region, entry, participant);
     return true;
   } catch (error) {
     assertSpoilt(error);
@@ -113,6 +116,19 @@ function detachRing(region: Region, entry: DirectoryEntry, participant: number):
   const { words } = openRingGeometry(region, entry);
   detachOwner(words, RingLayout.producerOwnerWord, participant);
   detachOwner(words, RingLayout.consumerOwnerWord, participant);
+}
+
+/** §12.5. */
+function detachRecords(region: Region, entry: DirectoryEntry, participant: number): void {
+  const { words, maxConsumers } = openRecordsGeometry(region, entry);
+  const producer = loadAcquire(words, RecordsLayout.producerOwnerWord);
+  if (ownerParticipant(producer) === participant) {
+    if (loadAcquire(words, RecordsLayout.endedWord) !== RecordsLayout.endedByProducer) {
+      storeRelease(words, RecordsLayout.endedWord, RecordsLayout.endedByDeath);
+    }
+    detachOwner(words, RecordsLayout.producerOwnerWord, participant);
+  }
+  for (let k = 0; k < maxConsumers; k++) detachOwner(words, cursorOwnerWord(k), participant);
 }
 
 /** Steps 4 and 5 for one channel. */

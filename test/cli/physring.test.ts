@@ -1,7 +1,7 @@
 /** The executable itself, `physring ls`, and input from ffmpeg. */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { writeFileSync } from "node:fs";
-import { Channel, Region } from "../../src/index.ts";
+import { Channel, Records, Region } from "../../src/index.ts";
 import { type DemoReport, demo, physring, SharedDirectory } from "./command.ts";
 
 setDefaultTimeout(90_000);
@@ -46,6 +46,10 @@ test("ls: objects, participants, counters, and what is no region", async () => {
     const producer = channel.producer();
     for (let i = 0; i < 3; i++) producer.send(producer.loan()!);
     consumer.tryReceive()!.release();
+    const records = Records.create(region, "log", { capacityBytes: 4096, history: 2 });
+    const sender = records.producer();
+    using follower = Records.open(reader, "log").consumer();
+    sender.send(new Uint8Array(20));
     writeFileSync(`${shm.path}/physring.garbage`, "not a region");
     const { code, stdout } = await physring(["ls", "--json"], shm);
     expect(code).toBe(1);
@@ -63,7 +67,16 @@ test("ls: objects, participants, counters, and what is no region", async () => {
       [process.pid, true],
       [process.pid, true],
     ]);
-    const [pool, frames] = listed.objects;
+    const [pool, frames, log] = listed.objects;
+    expect(follower.next()).toBe(true);
+    expect(log).toMatchObject({
+      kind: "records",
+      mode: "reliable",
+      history: 2,
+      published: 1,
+      producer: 0,
+      consumers: [{ queuedBytes: 32 }],
+    });
     expect(pool).toMatchObject({ kind: "pool", name: "frames.pool", blockCount: 6, freeBlocks: 4 });
     expect(frames).toMatchObject({
       kind: "channel",
@@ -76,6 +89,9 @@ test("ls: objects, participants, counters, and what is no region", async () => {
     expect(text.code).toBe(0);
     expect(text.stdout).toContain("4/6 blocks");
     expect(text.stdout).toContain("published 3");
+    expect(text.stdout).toContain(
+      "records log  4.10 kB, block  participant 0 -> participant 1 (32 B behind)  published 1",
+    );
     await Bun.file(`${shm.path}/physring.garbage`).delete();
   } finally {
     Region.destroy("listed");

@@ -1,0 +1,183 @@
+/** The consuming end of records: read in place and release, or receive copies. */
+
+import { loadAfterFence } from "../memory/atomics.ts";
+import type { Condition } from "../ring/doorbell.ts";
+import { ArgumentError, PeerDiedError, WaitTimeoutError } from "../ring/errors.ts";
+import { ownerParticipant } from "../ring/owner.ts";
+import { Participant } from "../ring/participant.ts";
+import { RecordReader } from "../ring/record-reader.ts";
+import type { RecordsGeometry } from "../ring/records-geometry.ts";
+import { RecordsLayout } from "../ring/records-layout.ts";
+import type { AwaitOptions, BlockOptions } from "../ring/ring.ts";
+
+/** How a consumer starts, and how it takes the end of its producer. */
+export interface RecordConsumerOptions {
+  /** Start with so many of the last records, as far as they are still there. Default 0: only what comes. */
+  readonly history?: number;
+  /** Wait for a next producer instead of ending (it closed) or throwing (it died). Default false. */
+  readonly reconnect?: boolean;
+}
+
+/** A waiting consumer spins for so long before it asks to be woken. */
+const SPIN_MS = 0.02;
+
+export class RecordConsumer
+  extends RecordReader
+  implements Disposable, AsyncIterable<Uint8Array<ArrayBuffer>>, Condition
+{
+  readonly #records: RecordsGeometry;
+  readonly #reconnect: boolean;
+  readonly #polled: Condition;
+  readonly #forgetRegion: () => void;
+  #participant: Participant | null;
+  #open = true;
+
+  /** @internal Use {@link Records.consumer}. `participant` null: lossy; it takes part only to be woken. */
+  constructor(
+    records: RecordsGeometry,
+    participant: Participant | null,
+    cursor: number,
+    owner: number,
+    options: RecordConsumerOptions,
+  ) {
+    super(records, cursor, owner);
+    this.#records = records;
+    this.#participant = participant;
+    this.#reconnect = options.reconnect ?? false;
+    this.#polled = { ready: () => this.#hasNews() };
+    this.#forgetRegion = records.region.onClose(() => this.close());
+  }
+
+  /** Whose doorbell rings for this consumer. Lossy: takes part in the region from the first call. */
+  get participant(): Participant {
+    this.#participant ??= Participant.of(this.#records.region);
+    return this.#participant;
+  }
+
+  /** The bytes of the current record, in place: valid until {@link release}, and on lossy records while {@link intact}. */
+  view(): Uint8Array {
+    return this.bytes.subarray(this.offset, this.offset + this.length);
+  }
+
+  /** Gives back every record read so far, with one store, and wakes the producer if it waits for room. @throws EvictedError */
+  override release(): boolean {
+    if (!super.release()) return false;
+    const owner = loadAfterFence(this.words, RecordsLayout.producerOwnerWord);
+    this.#participant?.ringer.ring(ownerParticipant(owner));
+    return true;
+  }
+
+  /** A copy of the next record, which is given back; null when there is none now. @throws EvictedError, CorruptError */
+  tryReceive(): Uint8Array<ArrayBuffer> | null {
+    this.#assertOpen();
+    while (this.next()) {
+      const copy = new Uint8Array(this.length);
+      copy.set(this.view());
+      if (!this.intact()) continue;
+      this.release();
+      return copy;
+    }
+    return null;
+  }
+
+  /** True when the producer closed and everything was read. @throws PeerDiedError when it died instead */
+  get ended(): boolean {
+    if (this.#reconnect) return false;
+    const end = this.streamEnd();
+    if (end === "died") throw new PeerDiedError(`records ${this.#records.name}`);
+    return end === "ended";
+  }
+
+  #hasNews(): boolean {
+    if (!this.#open) return true;
+    return this.hasNext() && !(this.#reconnect && this.streamEnd() !== "open");
+  }
+
+  /** A record is there, or the stream is over; if not, the producer is asked for a wake-up. For {@link waitAny} and the like. */
+  ready(): boolean {
+    if (!this.#open) return true;
+    if (!this.#reconnect || this.streamEnd() === "open") return this.hasNextOrAsk(this.participant.index);
+    return false;
+  }
+
+  /** Blocks the thread until a record is there or the stream is over (true), or the time is up (false). */
+  block(options: BlockOptions = {}): boolean {
+    const timeoutMs = options.timeoutMs ?? Number.POSITIVE_INFINITY;
+    const { doorbell } = this.participant;
+    if (options.strategy === "spin") return doorbell.block(this.#polled, timeoutMs, "spin");
+    if (doorbell.block(this.#polled, Math.min(SPIN_MS, timeoutMs), "spin")) return true;
+    return doorbell.block(this, Math.max(0, timeoutMs - SPIN_MS), "spin-then-futex");
+  }
+
+  /** Like {@link block}, leaving the event loop free. Rejects with the signal's reason. */
+  wait(options: AwaitOptions = {}): Promise<boolean> {
+    return this.participant.doorbell.wait(
+      this,
+      options.timeoutMs ?? Number.POSITIVE_INFINITY,
+      options.signal,
+    );
+  }
+
+  /**
+   * A copy of the next record, blocking the thread; null at the end of the stream.
+   * @throws WaitTimeoutError, PeerDiedError (after everything was read), EvictedError
+   */
+  receive(options: BlockOptions = {}): Uint8Array<ArrayBuffer> | null {
+    const timeoutMs = options.timeoutMs ?? Number.POSITIVE_INFINITY;
+    const deadlineMs = performance.now() + timeoutMs;
+    for (;;) {
+      const record = this.tryReceive() ?? (this.ended ? null : undefined);
+      if (record !== undefined) return record;
+      const leftMs = this.#leftMs(deadlineMs, timeoutMs);
+      this.block({ ...options, timeoutMs: leftMs });
+    }
+  }
+
+  /** Like {@link receive}, leaving the event loop free. */
+  async receiveAsync(options: AwaitOptions = {}): Promise<Uint8Array<ArrayBuffer> | null> {
+    const timeoutMs = options.timeoutMs ?? Number.POSITIVE_INFINITY;
+    const deadlineMs = performance.now() + timeoutMs;
+    for (let fruitless = 0; ; fruitless++) {
+      const record = this.tryReceive() ?? (this.ended ? null : undefined);
+      if (record !== undefined) return record;
+      const leftMs = this.#leftMs(deadlineMs, timeoutMs);
+      // A condition that holds at once costs no turn of the event loop; if it was wrong, take one.
+      if (fruitless > 0 && this.#hasNews()) await Bun.sleep(0);
+      await this.wait({ ...options, timeoutMs: leftMs });
+    }
+  }
+
+  #leftMs(deadlineMs: number, timeoutMs: number): number {
+    const leftMs = deadlineMs - performance.now();
+    if (leftMs <= 0) throw new WaitTimeoutError(`receive on records ${this.#records.name}`, timeoutMs);
+    return leftMs;
+  }
+
+  /** Copies of the records until the stream ends. */
+  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array<ArrayBuffer>, void, void> {
+    for (;;) {
+      const record = await this.receiveAsync();
+      if (record === null) return;
+      yield record;
+    }
+  }
+
+  #assertOpen(): void {
+    this.#records.region.assertOpen();
+    if (!this.#open) throw new ArgumentError(`this consumer of records ${this.#records.name} is closed`);
+  }
+
+  /** Leaves: the producer waits for this consumer no longer. */
+  close(): void {
+    if (!this.#open) return;
+    this.#open = false;
+    this.#forgetRegion();
+    this.leave();
+    const owner = loadAfterFence(this.words, RecordsLayout.producerOwnerWord);
+    this.#participant?.ringer.ring(ownerParticipant(owner));
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}

@@ -1,0 +1,217 @@
+/** The producing end of records: reserve → write in place → commit, or send. */
+import type { Condition } from "../ring/doorbell.ts";
+import { ArgumentError, BackpressureError, StalledError, WaitTimeoutError } from "../ring/errors.ts";
+import { detachOwner, ownerParticipant } from "../ring/owner.ts";
+import { listParticipants, type Participant } from "../ring/participant.ts";
+import { RecordWriter } from "../ring/record-writer.ts";
+import type { RecordsGeometry } from "../ring/records-geometry.ts";
+import { RecordsLayout } from "../ring/records-layout.ts";
+import type { AwaitOptions, BlockOptions } from "../ring/ring.ts";
+
+/** Counters of records since they were created. */
+export interface RecordsCounters {
+  /** Records given up because there was no room (drop-newest). */
+  readonly droppedNewest: number;
+  /** Sends that failed for want of room (fail). */
+  readonly failed: number;
+  /** Sends that had to wait (block). */
+  readonly blocked: number;
+  /** Consumers whose place was taken because they stood still. */
+  readonly evicted: number;
+}
+
+/** Reads the counters. Single writer: the producer. */
+export function readRecordsCounters(words: Int32Array): RecordsCounters {
+  const number = (word: number): number => words[word]! >>> 0;
+  return {
+    droppedNewest: number(RecordsLayout.droppedNewestWord),
+    failed: number(RecordsLayout.failedWord),
+    blocked: number(RecordsLayout.blockedWord),
+    evicted: number(RecordsLayout.evictedWord),
+  };
+}
+
+export class RecordProducer extends RecordWriter implements Disposable {
+  readonly #records: RecordsGeometry;
+  readonly #participant: Participant;
+  readonly #room: Condition;
+  readonly #forgetRegion: () => void;
+  #wantedBytes = 0;
+  #stalledSinceMs = -1;
+  #stalledCursor = -1;
+  #stalledOwner = 0;
+  #stalledPosition = 0;
+  #open = true;
+
+  /** @internal Use {@link Records.producer}. */
+  constructor(records: RecordsGeometry, participant: Participant) {
+    super(records, participant.ringer);
+    this.#records = records;
+    this.#participant = participant;
+    this.#room = { ready: () => this.tryReserve(this.#wantedBytes) };
+    this.#forgetRegion = records.region.onClose(() => this.close());
+    this.begin();
+  }
+
+  /** Consumers attached now; lossy readers do not attach. */
+  get consumers(): number {
+    return this.consumerCount();
+  }
+
+  get counters(): RecordsCounters {
+    return readRecordsCounters(this.words);
+  }
+
+  /**
+   * Reserves room for a record of up to `maxBytes` as {@link tryReserve} does. No room: `block` waits, blocking the thread; `fail` throws;
+   * `drop-newest` counts it and returns false. Lossy records have room at once.
+   * @throws BackpressureError, WaitTimeoutError, StalledError, ArgumentError (larger than any record)
+   */
+  reserve(maxBytes: number, options: BlockOptions = {}): boolean {
+    const reserved = this.#reserveNow(maxBytes);
+    if (reserved !== undefined) return reserved;
+    const timeoutMs = options.timeoutMs ?? Number.POSITIVE_INFINITY;
+    const deadlineMs = performance.now() + timeoutMs;
+    while (!this.tryReserve(maxBytes)) {
+      const sleepMs = this.#sleepMs(deadlineMs, timeoutMs);
+      if (sleepMs > 0)
+        this.#participant.doorbell.block(this.#room, sleepMs, options.strategy ?? "spin-then-futex");
+    }
+    return true;
+  }
+
+  /** Like {@link reserve}, leaving the event loop free. */
+  async reserveAsync(maxBytes: number, options: AwaitOptions = {}): Promise<boolean> {
+    const reserved = this.#reserveNow(maxBytes);
+    if (reserved !== undefined) return reserved;
+    const timeoutMs = options.timeoutMs ?? Number.POSITIVE_INFINITY;
+    const deadlineMs = performance.now() + timeoutMs;
+    while (!this.tryReserve(maxBytes)) {
+      const sleepMs = this.#sleepMs(deadlineMs, timeoutMs);
+      if (sleepMs > 0) await this.#participant.doorbell.wait(this.#room, sleepMs, options.signal);
+      this.#assertOpen();
+      this.#wantedBytes = maxBytes;
+    }
+    return true;
+  }
+
+  /** True or false (dropped); undefined: policy `block` has to wait. */
+  #reserveNow(maxBytes: number): boolean | undefined {
+    this.#assertOpen();
+    if (this.tryReserve(maxBytes)) {
+      this.#stalledSinceMs = -1;
+      return true;
+    }
+    // Cursors of the dead hold nobody up for long.
+    if (this.#participant.recoverDead() > 0 && this.tryReserve(maxBytes)) return true;
+    const { policy, name } = this.#records;
+    if (policy === "block") {
+      this.count(RecordsLayout.blockedWord);
+      this.#wantedBytes = maxBytes;
+      this.#stalledSinceMs = -1;
+      return undefined;
+    }
+    if (this.#stallLeftMs() === 0 && this.tryReserve(maxBytes)) return true;
+    if (policy === "drop-newest") {
+      this.count(RecordsLayout.droppedNewestWord);
+      return false;
+    }
+    this.count(RecordsLayout.failedWord);
+    throw new BackpressureError(`records ${name}: no room for ${maxBytes} bytes`);
+  }
+
+  /** How long to sleep at most before looking again. @throws WaitTimeoutError, StalledError */
+  #sleepMs(deadlineMs: number, timeoutMs: number): number {
+    const leftMs = deadlineMs - performance.now();
+    if (leftMs <= 0)
+      throw new WaitTimeoutError(`records ${this.#records.name}: no consumer made room`, timeoutMs);
+    return Math.min(leftMs, this.#stallLeftMs());
+  }
+
+  /** Milliseconds until the gating consumer counts as stalled; 0: it did, and was evicted. @throws StalledError */
+  #stallLeftMs(): number {
+    const { stallAction, stallTimeoutMs } = this.#records;
+    if (stallAction === "none" || this.gatingCursor < 0) return Number.POSITIVE_INFINITY;
+    const nowMs = performance.now();
+    const same =
+      this.#stalledSinceMs >= 0 &&
+      this.#stalledCursor === this.gatingCursor &&
+      this.#stalledOwner === this.gatingOwner &&
+      this.#stalledPosition === this.gatingPosition;
+    if (!same) {
+      this.#stalledSinceMs = nowMs;
+      this.#stalledCursor = this.gatingCursor;
+      this.#stalledOwner = this.gatingOwner;
+      this.#stalledPosition = this.gatingPosition;
+    }
+    const leftMs = this.#stalledSinceMs + stallTimeoutMs - nowMs;
+    if (leftMs > 0) return leftMs;
+    if (stallAction === "error") this.#reportStall(nowMs - this.#stalledSinceMs);
+    this.evictConsumer(this.gatingCursor, this.gatingOwner);
+    this.#stalledSinceMs = -1;
+    return 0;
+  }
+
+  #reportStall(stalledMs: number): never {
+    const index = ownerParticipant(this.gatingOwner);
+    const pid =
+      listParticipants(this.#records.region.control).find((other) => other.index === index)?.pid ?? 0;
+    throw new StalledError(`records ${this.#records.name}`, index, pid, stalledMs);
+  }
+
+  /** Takes cursor `k` from its owner and tells it. False when somebody else has it by now. */
+  evictConsumer(k: number, owner: number): boolean {
+    if (!this.evict(k, owner)) return false;
+    this.#participant.ringer.ring(ownerParticipant(owner));
+    return true;
+  }
+
+  /**
+   * Copies `payload` into a record and publishes it. False when it was dropped (`drop-newest`).
+   * @throws as {@link reserve}
+   */
+  send(payload: Uint8Array, options: BlockOptions = {}): boolean {
+    if (!this.reserve(payload.length, options)) return false;
+    this.#write(payload);
+    return true;
+  }
+
+  /** Like {@link send}, leaving the event loop free. */
+  async sendAsync(payload: Uint8Array, options: AwaitOptions = {}): Promise<boolean> {
+    if (!(await this.reserveAsync(payload.length, options))) return false;
+    this.#write(payload);
+    return true;
+  }
+
+  #write(payload: Uint8Array): void {
+    this.bytes.set(payload, this.offset);
+    this.commit(payload.length);
+  }
+
+  /** Resolves when at least `count` consumers are attached. @throws WaitTimeoutError */
+  async waitForConsumers(count: number, options: AwaitOptions = {}): Promise<void> {
+    const enough: Condition = { ready: () => this.consumerCount() >= count };
+    const timeoutMs = options.timeoutMs ?? Number.POSITIVE_INFINITY;
+    if (!(await this.#participant.doorbell.wait(enough, timeoutMs, options.signal)))
+      throw new WaitTimeoutError(`${count} consumers of records ${this.#records.name}`, timeoutMs);
+  }
+
+  #assertOpen(): void {
+    this.#records.region.assertOpen();
+    if (!this.#open) throw new ArgumentError(`this producer of records ${this.#records.name} is closed`);
+  }
+
+  /** Publishes what is finished and ends the stream. */
+  close(): void {
+    if (!this.#open) return;
+    this.#open = false;
+    this.#forgetRegion();
+    this.finishStream();
+    detachOwner(this.words, RecordsLayout.producerOwnerWord, this.#participant.index);
+    this.#participant.ringer.wakeAll();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
