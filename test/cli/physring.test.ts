@@ -74,7 +74,7 @@ test("ls: objects, participants, counters, and what is no region", async () => {
       mode: "reliable",
       history: 2,
       published: 1,
-      producer: 0,
+      producer: 1,
       consumers: [{ queuedBytes: 32 }],
     });
     expect(pool).toMatchObject({ kind: "pool", name: "frames.pool", blockCount: 6, freeBlocks: 4 });
@@ -90,7 +90,7 @@ test("ls: objects, participants, counters, and what is no region", async () => {
     expect(text.stdout).toContain("4/6 blocks");
     expect(text.stdout).toContain("published 3");
     expect(text.stdout).toContain(
-      "records log  4.10 kB, block  participant 0 -> participant 1 (32 B behind)  published 1",
+      "records log  4.10 kB, block  participant 1 -> participant 0 (32 B behind)  published 1",
     );
     await Bun.file(`${shm.path}/physring.garbage`).delete();
   } finally {

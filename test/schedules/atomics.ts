@@ -55,4 +55,6 @@ export const sleepersFence = access(() => {
   stage.machine.fence();
   return true;
 });
+/** On arm64 a full fence, as shipped. */
+export const fenceLoads = access(() => stage.machine.fence());
 export const pause = access(() => undefined);

@@ -35,6 +35,7 @@ export const ACCESSES = [
   "fetchOr",
   "exchange",
   "fence",
+  "fenceLoads",
   "pause",
   "sleepersFence",
 ] as const;
