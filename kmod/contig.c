@@ -15,7 +15,7 @@
 #include "udb.h"
 
 /* Windows that looked good and were not: each may cost much migration. */
-#define UDB_CONTIG_ATTEMPTS	128
+#define UDB_CONTIG_ATTEMPTS	512
 /*
  * A window is taken in pieces: the kernel clears a range without ever giving
  * way to others, and a piece that fails tells where not to look again.
@@ -73,12 +73,24 @@ static unsigned long udb_take_window(unsigned long start, unsigned long end)
 	return pfn;
 }
 
+/*
+ * What looks movable and is not often goes on for gibibytes: another buffer of
+ * this module (pages of a page cache that refuses to move them), somebody's CMA
+ * area.  So steps double while windows fail at their very start, up to a length
+ * that may be lost without much harm.
+ */
+static unsigned long udb_longest_step(unsigned long nr_pages)
+{
+	return max(ALIGN_DOWN(nr_pages / 16, pageblock_nr_pages), UDB_PIECE_PAGES);
+}
+
 static struct page *udb_contig_take_in(struct zone *zone, unsigned long nr_pages,
 				       unsigned long limit_pfn,
 				       unsigned int *attempts)
 {
 	unsigned long start = ALIGN(zone->zone_start_pfn, pageblock_nr_pages);
 	unsigned long end = min(zone_end_pfn(zone), limit_pfn);
+	unsigned long step = pageblock_nr_pages;
 	unsigned long obstacle, stopped;
 
 	while (start < end && end - start >= nr_pages) {
@@ -88,6 +100,7 @@ static struct page *udb_contig_take_in(struct zone *zone, unsigned long nr_pages
 		obstacle = udb_last_obstacle(start, start + nr_pages, zone);
 		if (obstacle != UDB_CONTIG_NONE) {
 			start = ALIGN(obstacle + 1, pageblock_nr_pages);
+			step = pageblock_nr_pages;
 			continue;
 		}
 		if (!*attempts)
@@ -96,8 +109,11 @@ static struct page *udb_contig_take_in(struct zone *zone, unsigned long nr_pages
 		stopped = udb_take_window(start, start + nr_pages);
 		if (stopped == start + nr_pages)
 			return pfn_to_page(start);
+		if (stopped > start)
+			step = pageblock_nr_pages;
 		/* Every window that begins before it contains that piece, too. */
-		start = stopped + pageblock_nr_pages;
+		start = stopped + step;
+		step = min(step * 2, udb_longest_step(nr_pages));
 	}
 	return NULL;
 }

@@ -14,6 +14,10 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     summary: "real processes share video frames in place; checks and measures everything",
     run: async (args) => (await import("./demo/command.ts")).runDemo(args),
   },
+  doctor: {
+    summary: "checks kernel, memory, module and Bun, and prints the fix for what is wrong",
+    run: async (args) => (await import("./doctor/command.ts")).runDoctor(args),
+  },
   kmod: {
     summary: "build, install, load and inspect the kernel module",
     run: async (args) => (await import("./kmod/command.ts")).runKmod(args),

@@ -2,6 +2,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { resolve } from "node:path";
+import type { SystemFiles } from "../system/files.ts";
 
 export const MODULE_NAME = "u-dma-buf";
 /** In /sys/module and /proc/modules. */
@@ -30,4 +31,14 @@ export function builtModule(release: string): string | null {
 /** depmod looks into `updates` before the kernel's own directories, so ours wins over an in-tree driver of the same name. */
 export function installedModulePath(release: string): string {
   return `/lib/modules/${release}/updates/${MODULE_FILE}`;
+}
+
+/** DKMS and some distributions compress. */
+const ENDINGS = ["", ".xz", ".zst", ".gz"];
+
+/** The installed module of a kernel, by `install`, or by DKMS; null: none. */
+export function installedModule(files: SystemFiles, release: string): string | null {
+  const places = [installedModulePath(release), `/lib/modules/${release}/updates/dkms/${MODULE_FILE}`];
+  const paths = places.flatMap((path) => ENDINGS.map((ending) => `${path}${ending}`));
+  return paths.find((path) => files.exists(path)) ?? null;
 }

@@ -3,7 +3,7 @@ import { type CommandSpec, helpText, parseOptions } from "../options.ts";
 import { SystemFiles } from "../system/files.ts";
 import { type BufferReport, type ModuleReport, readModule } from "../system/udmabuf.ts";
 import { type DeviceUser, deviceUsers } from "../system/users.ts";
-import { builtModule, installedModulePath, runningRelease } from "./places.ts";
+import { builtModule, installedModule, runningRelease } from "./places.ts";
 
 export const STATUS_COMMAND: CommandSpec = {
   name: "physring kmod status",
@@ -28,13 +28,10 @@ export function readStatus(files = new SystemFiles()): KmodStatus {
   const release = files.line("/proc/sys/kernel/osrelease") ?? runningRelease();
   const module = readModule(files, process.arch);
   const paths = new Set(module?.buffers.map(({ name }) => `/dev/${name}`));
-  const installed = [installedModulePath(release), `/lib/modules/${release}/updates/dkms/u-dma-buf.ko`].find(
-    (path) => files.exists(path),
-  );
   return {
     release,
     module,
-    installed: installed ?? null,
+    installed: installedModule(files, release),
     built: builtModule(release),
     users: module === null ? [] : deviceUsers(files, (path) => paths.has(path)),
   };
