@@ -1,9 +1,14 @@
-# A buffer of 4 GiB above 4 GiB, as on a server with an FPGA card.
+# Buffers of 4 and 2 GiB above 4 GiB, as on a server with an FPGA card.
 . /guest/lib.sh
 
-refused "4 GiB without a mask" "udmabuf0: .*Remedy: dma_mask_bit=64" udmabuf0=4294967296
-load udmabuf0=4294967296 dma_mask_bit=64 || not_ok "4 GiB" "insmod"
-equal "the size is not cut" "$(attribute udmabuf0 size)" 4294967296
+refused "4 GiB without a mask" "udmabuf0: .*Remedy: dma_mask_bit=64" udmabuf0=4294967296 udmabuf1=2147483648
+load udmabuf0=4294967296 udmabuf1=2147483648 dma_mask_bit=64 || not_ok "4 and 2 GiB" "insmod"
+equal "the sizes are not cut" "$(attribute udmabuf0 size) $(attribute udmabuf1 size)" "4294967296 2147483648"
 run large /dev/udmabuf0
+run large /dev/udmabuf1
+unload
+# What lay where the buffers are has been moved: the second time is no harder.
+load udmabuf0=2147483648 udmabuf1=4294967296 dma_mask_bit=64 || not_ok "2 and 4 GiB" "insmod"
+equal "in the other order" "$(attribute udmabuf0 size) $(attribute udmabuf1 size)" "2147483648 4294967296"
 unload
 scenario_end
