@@ -1,7 +1,11 @@
 /** physring: zero-copy shared-memory IPC for Bun. See README.md, docs/PROTOCOL.md and examples/. */
 export { Channel, type ChannelOptions } from "./channel/channel.ts";
+export { MessageInvalidError, type Shape } from "./channel/codec.ts";
 export { type ConsumerOptions, FrameConsumer } from "./channel/consumer.ts";
 export { Frame } from "./channel/frame.ts";
+export { MessageConsumer } from "./channel/message-consumer.ts";
+export { MessageProducer } from "./channel/message-producer.ts";
+export { Messages, type MessagesOptions } from "./channel/messages.ts";
 export { MetadataInvalidError, MetadataTooLargeError } from "./channel/metadata.ts";
 export { type ChannelCounters, FrameProducer } from "./channel/producer.ts";
 export { RecordConsumer, type RecordConsumerOptions } from "./channel/record-consumer.ts";

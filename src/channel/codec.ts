@@ -140,6 +140,7 @@ export class Codec {
   }
 
   #pack(value: unknown): Buffer & Bounds {
+    if (value === undefined) throw new MessageInvalidError("undefined cannot be sent; null can");
     try {
       return this.#packr.pack(value, REUSE_BUFFER);
     } catch (error) {
@@ -152,10 +153,13 @@ export class Codec {
     this.#range.start = start;
     this.#range.end = end;
     if (start >= end) throw new MessageInvalidError("it is empty"); // msgpackr takes end 0 for none
+    let value: unknown;
     try {
-      return this.#unpackr.unpack(source, this.#range);
+      value = this.#unpackr.unpack(source, this.#range);
     } catch (error) {
       throw new MessageInvalidError(error);
     }
+    if (value === undefined) throw new MessageInvalidError("it is undefined");
+    return value;
   }
 }

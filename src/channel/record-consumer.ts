@@ -69,7 +69,7 @@ export class RecordConsumer
 
   /** A copy of the next record, which is given back; null when there is none now. @throws EvictedError, CorruptError */
   tryReceive(): Uint8Array<ArrayBuffer> | null {
-    this.#assertOpen();
+    this.assertOpen();
     while (this.next()) {
       const copy = new Uint8Array(this.length);
       copy.set(this.view());
@@ -162,7 +162,8 @@ export class RecordConsumer
     }
   }
 
-  #assertOpen(): void {
+  /** @internal */
+  assertOpen(): void {
     this.#records.region.assertOpen();
     if (!this.#open) throw new ArgumentError(`this consumer of records ${this.#records.name} is closed`);
   }

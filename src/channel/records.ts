@@ -41,6 +41,8 @@ export interface RecordsOptions {
   /** A live consumer that holds the producer up for so many milliseconds without moving is `evict`ed (default), or the send fails (`error`). Default: never. */
   readonly stallTimeoutMs?: number;
   readonly stallAction?: "evict" | "error";
+  /** Bytes that everybody who opens the records finds in `geometry.annotation`: a schema, say. At most 64 KiB. */
+  readonly annotation?: Uint8Array;
 }
 
 export class Records {
@@ -65,6 +67,7 @@ export class Records {
       history: options.history ?? 0,
       stallTimeoutMs,
       stallAction,
+      annotation: options.annotation ?? new Uint8Array(0),
     });
     return new Records(region, geometry);
   }

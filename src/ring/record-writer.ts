@@ -146,6 +146,16 @@ export class RecordWriter {
     return true;
   }
 
+  /** Extends the reservation over all the room there is in one piece, for a record whose length is not known; returns its bytes. */
+  extend(): number {
+    if (this.reserved < 0) this.refuseFinish(0);
+    const free = (this.limit - this.written - this.padding) | 0;
+    const rest = (this.capacity - this.offset + RecordHeader.sizeBytes) | 0;
+    const room = ((free < rest ? free : rest) & -8) - RecordHeader.sizeBytes;
+    if (room > this.reserved) this.reserved = room < this.maxBytes ? room : this.maxBytes;
+    return this.reserved;
+  }
+
   private refuseSize(maxBytes: number): never {
     throw new ArgumentError(
       `records ${this.name}: a record of ${maxBytes} bytes; the largest has ${this.maxBytes}, half of the capacity less its header`,

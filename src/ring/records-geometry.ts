@@ -28,6 +28,8 @@ export interface RecordsShape {
   /** Milliseconds for which a live consumer may stand still while the producer waits for it; 0: for ever. */
   readonly stallTimeoutMs: number;
   readonly stallAction: StallActionName;
+  /** Bytes for the layers above, fixed like everything else here; at most 65536. */
+  readonly annotation: Uint8Array;
 }
 
 /** Checked records: their words and their shape. */
@@ -61,7 +63,7 @@ function isWithin(value: number, least: number, most: number): boolean {
 
 /** What is wrong with a shape, or null. */
 function fault(shape: RecordsShape): string | null {
-  const { capacityBytes, maxConsumers, history, stallTimeoutMs } = shape;
+  const { capacityBytes, maxConsumers, history, stallTimeoutMs, annotation } = shape;
   const lossy = shape.mode === "lossy";
   if (
     !isPowerOfTwo(capacityBytes) ||
@@ -77,6 +79,8 @@ function fault(shape: RecordsShape): string | null {
     return `policy ${shape.policy} does not go with mode ${shape.mode}: lossy is drop-oldest, reliable block, fail or drop-newest`;
   if (!isWithin(history, 0, RecordsLayout.maxHistory))
     return `history ${history} is not 0 to ${RecordsLayout.maxHistory}`;
+  if (annotation.length > RecordsLayout.maxAnnotationBytes)
+    return `an annotation of ${annotation.length} bytes is larger than ${RecordsLayout.maxAnnotationBytes}`;
   if (!(shape.stallAction in StallAction)) return `stallAction ${shape.stallAction} is none, evict or error`;
   if (!isWithin(stallTimeoutMs, 0, 2 ** 31 - 1) || stallTimeoutMs > 0 !== (shape.stallAction !== "none"))
     return `stallTimeoutMs ${stallTimeoutMs} with stallAction ${shape.stallAction}: whole milliseconds and an action, or neither`;
@@ -104,20 +108,22 @@ function indexOffsetOf(cursorCount: number): number {
   return RecordsLayout.cursorsOffset + cursorCount * RecordsLayout.cursorBytes;
 }
 
-function recordsOffsetOf(cursorCount: number, indexCount: number): number {
-  const end = indexOffsetOf(cursorCount) + indexCount * WORD_BYTES;
-  return Math.ceil(end / LINE_BYTES) * LINE_BYTES;
+function annotationOffsetOf(shape: RecordsShape): number {
+  return indexOffsetOf(shape.maxConsumers) + indexCountOf(shape) * WORD_BYTES;
+}
+
+function recordsOffsetOf(shape: RecordsShape): number {
+  return Math.ceil((annotationOffsetOf(shape) + shape.annotation.length) / LINE_BYTES) * LINE_BYTES;
 }
 
 /** Bytes that records of this shape take. */
 export function recordsSizeBytes(shape: RecordsShape): number {
-  return recordsOffsetOf(shape.maxConsumers, indexCountOf(shape)) + shape.capacityBytes;
+  return recordsOffsetOf(shape) + shape.capacityBytes;
 }
 
 /** Writes empty records over zeroed or old memory. The directory entry is not ready yet: nobody else looks. */
 export function writeRecords(region: Region, offset: RegionOffset, shape: RecordsShape): void {
-  const indexCount = indexCountOf(shape);
-  const recordsOffset = recordsOffsetOf(shape.maxConsumers, indexCount);
+  const recordsOffset = recordsOffsetOf(shape);
   const words = region.words(offset, recordsOffset / WORD_BYTES);
   words.fill(0);
   words[RecordsLayout.versionWord] = RecordsLayout.version;
@@ -126,12 +132,28 @@ export function writeRecords(region: Region, offset: RegionOffset, shape: Record
   words[RecordsLayout.modeWord] = RecordsMode[shape.mode];
   words[RecordsLayout.policyWord] = Policy[shape.policy];
   words[RecordsLayout.historyCountWord] = shape.history;
-  words[RecordsLayout.indexCountWord] = indexCount;
+  words[RecordsLayout.indexCountWord] = indexCountOf(shape);
   words[RecordsLayout.indexOffsetWord] = indexOffsetOf(shape.maxConsumers);
   words[RecordsLayout.recordsOffsetWord] = recordsOffset;
   words[RecordsLayout.stallTimeoutMsWord] = shape.stallTimeoutMs;
   words[RecordsLayout.stallActionWord] = StallAction[shape.stallAction];
+  words[RecordsLayout.annotationOffsetWord] = annotationOffsetOf(shape);
+  words[RecordsLayout.annotationBytesWord] = shape.annotation.length;
+  region
+    .view(regionOffset(offset + annotationOffsetOf(shape)), shape.annotation.length)
+    .set(shape.annotation);
   words[RecordsLayout.magicWord] = RecordsLayout.magic;
+}
+
+/** A private copy of the annotation. @throws CorruptError */
+function readAnnotation(region: Region, name: string, offset: RegionOffset, header: Int32Array): Uint8Array {
+  const bytes = header[RecordsLayout.annotationBytesWord]! >>> 0;
+  if (bytes === 0) return new Uint8Array(0);
+  const start = header[RecordsLayout.annotationOffsetWord]! >>> 0;
+  const end = header[RecordsLayout.recordsOffsetWord]! >>> 0;
+  if (bytes > RecordsLayout.maxAnnotationBytes || start < RecordsLayout.cursorsOffset || start + bytes > end)
+    throw new CorruptError(`records ${name}: annotation`);
+  return region.view(regionOffset(offset + start), bytes).slice();
 }
 
 /** The name of a code in a table like {@link Policy}; "?" for a code that is not there. */
@@ -167,6 +189,7 @@ export function readRecords(
     history: number(RecordsLayout.historyCountWord),
     stallTimeoutMs: number(RecordsLayout.stallTimeoutMsWord),
     stallAction,
+    annotation: new Uint8Array(0),
   };
   const indexCount = number(RecordsLayout.indexCountWord);
   const indexOffset = number(RecordsLayout.indexOffsetWord);
@@ -185,6 +208,7 @@ export function readRecords(
   const dataOffset = regionOffset(offset + recordsOffset);
   return {
     ...shape,
+    annotation: readAnnotation(region, name, offset, header),
     name,
     region,
     words: region.words(offset, recordsOffset / WORD_BYTES),

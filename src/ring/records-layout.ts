@@ -10,6 +10,7 @@
  *     +768 + 256 k   owner of cursor k       CAS
  *     +896 + 256 k   cursor k                its consumer
  *     +indexOffset   indexCount words        producer: positions of the last records
+ *     +annotationOffset                      creator: bytes for the layers above
  *     +recordsOffset capacityBytes           producer
  *
  * A record, at a multiple of 8; a negative w0 is padding up to the end of the bytes:
@@ -35,6 +36,8 @@ export const RecordsLayout = {
   recordsOffsetWord: 9,
   stallTimeoutMsWord: 10,
   stallActionWord: 11,
+  annotationOffsetWord: 12,
+  annotationBytesWord: 13,
   tailWord: LINE_WORDS,
   /** First of two marks; the second is {@link RecordsLayout.markWords} later. A mark: a tail, then the sequence that is due there. */
   firstMarkWord: LINE_WORDS + 2,
@@ -57,6 +60,7 @@ export const RecordsLayout = {
   maxCursors: 31,
   minCapacityBytes: 4096,
   maxCapacityBytes: 2 ** 30,
+  maxAnnotationBytes: 65536,
   maxHistory: 1 << 15,
   maxIndexCount: 1 << 16,
   minLossyIndexCount: 64,

@@ -1,0 +1,252 @@
+/** Message channels as users see them: values in, the same values out, in other processes, late, after crashes, from hostile peers. */
+import { describe, expect, test } from "bun:test";
+import {
+  ArgumentError,
+  BackpressureError,
+  MessageInvalidError,
+  Messages,
+  type MessagesOptions,
+  PeerDiedError,
+  Region,
+  WaitTimeoutError,
+} from "../../src/index.ts";
+import { RegionPair } from "../support/regions.ts";
+
+const PEER = new URL("fixtures/message-peer.ts", import.meta.url).pathname;
+const SHAPE = ["id", "name", "x", "tags"];
+
+function setup(options: Partial<MessagesOptions> = {}) {
+  const pair = new RegionPair("messages", "4MiB");
+  const created = Messages.create(pair.a, "m", { capacityBytes: 65536, shapes: [SHAPE], ...options });
+  return { pair, created, opened: Messages.open(pair.b, "m") };
+}
+
+function spawn(name: string, ...args: string[]): Bun.Subprocess<"ignore", "pipe", "inherit"> {
+  return Bun.spawn([process.execPath, PEER, name, ...args], {
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "inherit",
+  });
+}
+
+/** What the peer sends. */
+function sent(id: number): unknown {
+  return { id, name: `n${id}`, x: id / 2, tags: ["a", id] };
+}
+
+describe("values", () => {
+  test("come back as they were, of any size a record can have, in and out of place", () => {
+    const { pair, created, opened } = setup();
+    using _ = pair;
+    using tx = created.producer();
+    using rx = opened.consumer();
+    const values = [
+      { id: 1, name: "a", x: 0.5, tags: [] },
+      null,
+      0,
+      "text",
+      [1, [2, [3]]],
+      { other: "shape", at: new Date(1e12), bytes: new Uint8Array([1, 2]) },
+      "z".repeat(30_000),
+      { id: 2, name: "b".repeat(3000), x: -1, tags: ["t"] },
+    ];
+    for (let round = 0; round < 40; round++) {
+      for (const value of values) {
+        tx.send(value);
+        expect(rx.tryReceive()).toEqual(value);
+      }
+    }
+    expect(rx.tryReceive()).toBeUndefined();
+  });
+
+  test("what cannot be sent says so, and the stream goes on", () => {
+    const { pair, created, opened } = setup();
+    using _ = pair;
+    using tx = created.producer();
+    using rx = opened.consumer();
+    const circular: unknown[] = [];
+    circular.push(circular);
+    expect(() => tx.send(circular)).toThrow(MessageInvalidError);
+    expect(() => tx.send(undefined)).toThrow(MessageInvalidError);
+    expect(() => tx.send("x".repeat(40_000))).toThrow(ArgumentError);
+    tx.send(7);
+    expect(rx.tryReceive()).toBe(7);
+  });
+
+  test("a burst is shown at its end, and longer bursts than the ring go through in pieces", async () => {
+    const { pair, created, opened } = setup({ capacityBytes: 8192 });
+    using _ = pair;
+    using tx = created.producer();
+    using rx = opened.consumer();
+    const values = Array.from({ length: 500 }, (_, i) => ({ id: i, name: "n", x: i, tags: [i] }));
+    function* watched() {
+      for (const value of values.slice(0, 3)) {
+        yield value;
+        expect(rx.ready()).toBe(false);
+      }
+    }
+    expect(tx.sendAll(watched())).toBe(3);
+    for (const value of values.slice(0, 3)) expect(rx.tryReceive()).toEqual(value);
+    for (let at = 0; at < values.length; at += 50) {
+      expect(tx.sendAll(values.slice(at, at + 50))).toBe(50);
+      for (const value of values.slice(at, at + 50)) expect(rx.tryReceive()).toEqual(value);
+    }
+  });
+
+  test("shapes lie in the segment; nonsense there is an error, not a guess", () => {
+    const { pair, created, opened } = setup();
+    using _ = pair;
+    expect(opened.shapes).toEqual([SHAPE]);
+    expect(Messages.create(pair.a, "plain", { capacityBytes: 4096 }).shapes).toEqual([]);
+    expect(() => Messages.create(pair.a, "bad", { capacityBytes: 4096, shapes: [["a", "a"]] })).toThrow(
+      ArgumentError,
+    );
+    expect(created.name).toBe("m");
+  });
+});
+
+describe("room", () => {
+  test("fail, drop-newest, and the time limit of block", () => {
+    for (const policy of ["fail", "drop-newest", "block"] as const) {
+      const { pair, created, opened } = setup({ capacityBytes: 4096, policy });
+      using _ = pair;
+      using tx = created.producer();
+      using rx = opened.consumer();
+      const fill = (): boolean => tx.send("y".repeat(1000), { timeoutMs: 30 });
+      for (let i = 0; i < 4; i++) if (i < 3) expect(fill()).toBe(true);
+      for (let i = 0; i < 2 && policy !== "block"; i++) {
+        if (policy === "fail")
+          expect(() => {
+            for (let j = 0; j < 3; j++) fill();
+          }).toThrow(BackpressureError);
+        else for (let j = 0; j < 3; j++) fill();
+      }
+      if (policy === "block")
+        expect(() => {
+          for (let j = 0; j < 3; j++) fill();
+        }).toThrow(WaitTimeoutError);
+      while (rx.tryReceive() !== undefined);
+      expect(fill()).toBe(true);
+    }
+  });
+
+  test("lossy: a slow consumer learns how many it missed, and what it gets is whole", () => {
+    const { pair, created, opened } = setup({ mode: "lossy", capacityBytes: 8192 });
+    using _ = pair;
+    using tx = created.producer();
+    using rx = opened.consumer();
+    for (let i = 0; i < 5000; i++) tx.send({ id: i, name: "n", x: i, tags: [i] });
+    let got = 0;
+    let last = -1;
+    for (let value = rx.tryReceive(); value !== undefined; value = rx.tryReceive()) {
+      const { id, x } = value as { id: number; x: number };
+      expect(x).toBe(id);
+      expect(id).toBeGreaterThan(last);
+      last = id;
+      got++;
+    }
+    expect(last).toBe(4999);
+    expect(got + rx.missed).toBe(5000);
+  });
+
+  test("a late consumer starts with the history", () => {
+    const { pair, created, opened } = setup({ history: 16, maxConsumers: 2 });
+    using _ = pair;
+    using tx = created.producer();
+    for (let i = 0; i < 100; i++) tx.send(i);
+    using rx = opened.consumer({ history: 5 });
+    const got: unknown[] = [];
+    for (let value = rx.tryReceive(); value !== undefined; value = rx.tryReceive()) got.push(value);
+    expect(got).toEqual([95, 96, 97, 98, 99]);
+  });
+});
+
+describe("other processes", () => {
+  test("every message, once, in order, until the end", async () => {
+    const { pair, created } = setup();
+    using _ = pair;
+    using rx = created.consumer();
+    const child = spawn(pair.name, "send", "20000");
+    let expected = 0;
+    for await (const value of rx) {
+      expect(value).toEqual({ id: expected, name: `n${expected}`, x: expected / 2, tags: ["a", expected] });
+      expected++;
+    }
+    expect(expected).toBe(20_000);
+    expect(await child.exited).toBe(0);
+  });
+
+  test("a producer killed at any moment: what it published can be decoded, then PeerDiedError", async () => {
+    const { pair, created } = setup();
+    using _ = pair;
+    using rx = created.consumer();
+    const child = spawn(pair.name, "send");
+    let expected = 0;
+    const receive = async (): Promise<void> => {
+      for await (const value of rx) {
+        expect(value).toEqual(sent(expected));
+        if (++expected === 3000) child.kill("SIGKILL");
+      }
+    };
+    await expect(receive()).rejects.toThrow(PeerDiedError);
+    expect(expected).toBeGreaterThanOrEqual(3000);
+  });
+
+  test("with reconnect, successors of the killed go on where they start", async () => {
+    const { pair, created } = setup();
+    using _ = pair;
+    using rx = created.consumer({ reconnect: true });
+    for (let round = 0; round < 4; round++) {
+      const child = spawn(pair.name, "send");
+      let value = await rx.receiveAsync();
+      // What is left of the killed one comes first.
+      while ((value as { id: number }).id !== 0) value = await rx.receiveAsync();
+      for (let id = 0; id < 1000 + 777 * round; id++, value = await rx.receiveAsync())
+        expect(value).toEqual(sent(id));
+      child.kill("SIGKILL");
+      await child.exited;
+    }
+  });
+
+  test("a peer that rewrites the bytes while they are decoded: values and typed errors, nothing else", async () => {
+    const { pair, created, opened } = setup({ policy: "block" });
+    using _ = pair;
+    const scribbler = spawn(pair.name, "scribble");
+    const reader = scribbler.stdout.getReader();
+    await reader.read();
+    using tx = created.producer();
+    using rx = opened.consumer();
+    let refused = 0;
+    const pad = "p".repeat(100);
+    for (let i = 0; i < 20_000; i++) {
+      // 120 bytes of payload and 8 of header: headers stay at multiples of 128, where the scribbler leaves them alone.
+      tx.send(pad + String(i).padStart(18, "0"));
+      try {
+        rx.tryReceive();
+      } catch (error) {
+        expect(error).toBeInstanceOf(MessageInvalidError);
+        refused++;
+      }
+    }
+    expect(rx.sequence).toBe(19_999);
+    expect(refused).toBeGreaterThan(0);
+    scribbler.kill("SIGKILL");
+    await scribbler.exited;
+  });
+
+  test("aborted and timed-out waits leave everything as it was", async () => {
+    const { pair, created, opened } = setup();
+    using _ = pair;
+    using tx = created.producer();
+    using rx = opened.consumer();
+    await expect(rx.receiveAsync({ signal: AbortSignal.timeout(20) })).rejects.toThrow();
+    await expect(rx.receiveAsync({ timeoutMs: 20 })).rejects.toThrow(WaitTimeoutError);
+    expect(() => rx.receive({ timeoutMs: 20 })).toThrow(WaitTimeoutError);
+    tx.send(null);
+    expect(await rx.receiveAsync()).toBeNull();
+    tx.close();
+    expect(await rx.receiveAsync()).toBeUndefined();
+    pair.a.close();
+    expect(() => Region.open(`${pair.name}-none`)).toThrow();
+  });
+});
