@@ -1,6 +1,7 @@
 // What the engines compute, in software (docs/PROTOCOL.md 10.2).
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
