@@ -80,7 +80,7 @@ export class RecordProducer extends RecordWriter implements Disposable {
     return true;
   }
 
-  /** Like {@link reserve}, leaving the event loop free. */
+  /** Like {@link reserve}, leaving the event loop free. The reservation is good until the next `await` of anybody who sends here. */
   async reserveAsync(maxBytes: number, options: AwaitOptions = {}): Promise<boolean> {
     const reserved = this.#reserveNow(maxBytes);
     if (reserved !== undefined) return reserved;
@@ -178,7 +178,10 @@ export class RecordProducer extends RecordWriter implements Disposable {
 
   /** Like {@link send}, leaving the event loop free. */
   async sendAsync(payload: Uint8Array, options: AwaitOptions = {}): Promise<boolean> {
-    if (!(await this.reserveAsync(payload.length, options))) return false;
+    do {
+      if (!(await this.reserveAsync(payload.length, options))) return false;
+      // Others may have sent while this continuation waited for its turn: what was reserved is theirs now.
+    } while (!this.tryReserve(payload.length));
     this.#write(payload);
     return true;
   }

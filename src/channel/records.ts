@@ -9,11 +9,12 @@
  *     for await (const bytes of rx) …                    // or: while (rx.next()) … rx.bytes, rx.offset, rx.length; rx.release()
  */
 
+import { loadAfterFence } from "../memory/atomics.ts";
 import { ObjectKind } from "../memory/layout.ts";
 import type { Region } from "../memory/region.ts";
 import { ArgumentError, InUseError } from "../ring/errors.ts";
 import type { PolicyName } from "../ring/layout.ts";
-import { attachOwner, detachOwner } from "../ring/owner.ts";
+import { attachOwner, detachOwner, ownerParticipant } from "../ring/owner.ts";
 import { Participant } from "../ring/participant.ts";
 import { joinRecords } from "../ring/record-reader.ts";
 import {
@@ -122,14 +123,19 @@ export class Records {
     const participant = Participant.of(region);
     const make = (cursor: number, owner: number): RecordConsumer =>
       new RecordConsumer(geometry, participant, cursor, owner, options);
-    const reader = joinRecords(geometry, participant.index, history, make);
-    if (reader !== null) return reader;
-    participant.recoverDead();
-    const second = joinRecords(geometry, participant.index, history, make);
-    if (second !== null) return second;
-    throw new InUseError(
-      `every cursor of records ${geometry.name} (${geometry.maxConsumers})`,
-      "close a consumer, or create the records with more maxConsumers",
-    );
+    let reader = joinRecords(geometry, participant.index, history, make);
+    if (reader === null) {
+      participant.recoverDead();
+      reader = joinRecords(geometry, participant.index, history, make);
+    }
+    if (reader === null)
+      throw new InUseError(
+        `every cursor of records ${geometry.name} (${geometry.maxConsumers})`,
+        "close a consumer, or create the records with more maxConsumers",
+      );
+    // A producer may wait for consumers.
+    const producer = loadAfterFence(geometry.words, RecordsLayout.producerOwnerWord);
+    participant.ringer.ring(ownerParticipant(producer));
+    return reader;
   }
 }

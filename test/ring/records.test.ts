@@ -507,3 +507,19 @@ test("names in error messages", () => {
   expect(() => Records.open(region, "b")).toThrow(/records "a"/);
   Region.destroy(region.name);
 });
+
+test("sends of one event loop that wait together keep their payloads apart", async () => {
+  const { pair, created, opened } = setup("concurrent");
+  using _ = pair;
+  using tx = created.producer();
+  using rx = opened.consumer();
+  const sends = Array.from({ length: 40 }, (_, i) => tx.sendAsync(payload(i, 200 + 40 * i)));
+  const got: number[] = [];
+  for await (const bytes of rx) {
+    const number = (bytes.length - 200) / 40;
+    expect(bytes).toEqual(payload(number, bytes.length));
+    if (got.push(number) === sends.length) break;
+  }
+  expect(await Promise.all(sends)).toEqual(sends.map(() => true));
+  expect(got.sort((a, b) => a - b)).toEqual(sends.map((_, i) => i));
+});
