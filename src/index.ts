@@ -22,6 +22,11 @@ export * from "./ring/errors.ts";
 export type { DeliveryName, PolicyName } from "./ring/layout.ts";
 export { listParticipants, Participant, type ParticipantInfo } from "./ring/participant.ts";
 export { Pool, type PoolGeometry, type PoolShape } from "./ring/pool.ts";
+export { Queue, type QueueCounters, type QueueOptions } from "./ring/queue.ts";
+export type { QueueConsumer } from "./ring/queue-consumer.ts";
+export type { ConsumersModeName } from "./ring/queue-layout.ts";
+export type { QueueProducer } from "./ring/queue-producer.ts";
+export type { QueueTaker } from "./ring/queue-taker.ts";
 export type { RecoveryEvent } from "./ring/recovery.ts";
 export {
   type AwaitOptions,

@@ -96,6 +96,10 @@ function end(participant: number | null): string {
   return participant === null ? "nobody" : `participant ${participant}`;
 }
 
+function ends(participants: readonly number[]): string {
+  return participants.length === 0 ? "nobody" : participants.map(end).join(", ");
+}
+
 function objectText(object: ObjectReport): string {
   const head = `${object.kind} ${object.name}`;
   switch (object.kind) {
@@ -125,6 +129,16 @@ function objectText(object: ObjectReport): string {
         `${head}  ${bytes(object.capacityBytes)}, ${lossy ? "lossy" : object.policy}${object.ended ? ", ended" : ""}  ` +
         `${end(object.producer)} -> ${lossy ? "any reader" : consumers.length === 0 ? "nobody" : consumers.join(", ")}  ` +
         `published ${count(object.published)}, dropped ${count(counters.droppedNewest)}, evicted ${count(counters.evicted)}`
+      );
+    }
+    case "queue": {
+      const { counters } = object;
+      const dropped = counters.droppedNewest + counters.droppedOldest;
+      return (
+        `${head}  ${object.policy}, ${object.manyConsumers ? "many consumers" : "one consumer"}${object.ended ? ", ended" : ""}  ` +
+        `${ends(object.producers)} -> ${ends(object.consumers)}  ${object.producers.length}/${object.maxProducers} lanes of ` +
+        `${count(object.laneCapacity)} x ${bytes(object.slotBytes)} in use, queued ${count(counters.queued)}, ` +
+        `dropped ${count(dropped)}, refused ${count(counters.refused)}, waits ${count(counters.waits)}`
       );
     }
     case "unknown":

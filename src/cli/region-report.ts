@@ -10,6 +10,9 @@ import { ChannelLayout, RingLayout } from "../ring/layout.ts";
 import { ownerParticipant } from "../ring/owner.ts";
 import { listParticipants } from "../ring/participant.ts";
 import { Pool } from "../ring/pool.ts";
+import { type QueueCounters, readQueueCounters, readQueueParties } from "../ring/queue.ts";
+import { openQueueGeometry } from "../ring/queue-geometry.ts";
+import { QueueLayout } from "../ring/queue-layout.ts";
 import { openRecordsGeometry } from "../ring/records-geometry.ts";
 import { cursorOwnerWord, cursorPositionWord, RecordsLayout } from "../ring/records-layout.ts";
 import { openRingGeometry } from "../ring/ring-geometry.ts";
@@ -71,6 +74,19 @@ export type ObjectDetail =
       readonly published: number;
       readonly counters: RecordsCounters;
     }
+  | {
+      readonly kind: "queue";
+      readonly slotBytes: number;
+      readonly laneCapacity: number;
+      readonly policy: string;
+      readonly ended: boolean;
+      /** One entry for each lane that has a producer. */
+      readonly producers: readonly number[];
+      readonly maxProducers: number;
+      readonly consumers: readonly number[];
+      readonly manyConsumers: boolean;
+      readonly counters: QueueCounters;
+    }
   | { readonly kind: "unknown"; readonly error: string };
 
 export type ObjectReport = {
@@ -111,6 +127,7 @@ function detailOf(region: Region, entry: DirectoryEntry): ObjectDetail {
     if (entry.kind === ObjectKind.pool) return poolDetail(region, entry);
     if (entry.kind === ObjectKind.channel) return channelDetail(region, entry);
     if (entry.kind === ObjectKind.records) return recordsDetail(region, entry);
+    if (entry.kind === ObjectKind.queue) return queueDetail(region, entry);
     return { kind: "unknown", error: `kind ${entry.kind} is unknown to this version` };
   } catch (error) {
     return { kind: "unknown", error: error instanceof Error ? error.message : String(error) };
@@ -137,6 +154,21 @@ function ringDetail(region: Region, entry: DirectoryEntry): ObjectDetail {
 function poolDetail(region: Region, entry: DirectoryEntry): ObjectDetail {
   const pool = Pool.at(region, entry);
   return { kind: "pool", ...pool.geometry, freeBlocks: pool.countFree() };
+}
+
+function queueDetail(region: Region, entry: DirectoryEntry): ObjectDetail {
+  const queue = openQueueGeometry(region, entry);
+  return {
+    kind: "queue",
+    slotBytes: queue.slotBytes,
+    laneCapacity: queue.capacity,
+    policy: queue.policy,
+    ended: queue.words[QueueLayout.endedWord] !== 0,
+    ...readQueueParties(queue),
+    maxProducers: queue.lanes.length,
+    manyConsumers: queue.consumers === "many",
+    counters: readQueueCounters(queue),
+  };
 }
 
 function channelDetail(region: Region, entry: DirectoryEntry): ObjectDetail {

@@ -6,7 +6,7 @@ import { HEADER_BYTES, Directory as Layout, WORD_BYTES } from "./layout.ts";
 
 export interface DirectoryEntry {
   readonly index: number;
-  /** 1 ring, 2 pool, 3 channel; other numbers are for later versions. */
+  /** See ObjectKind; other numbers are for later versions. */
   readonly kind: number;
   /** Counts how often the entry was filled: (index, generation) names one object for good. */
   readonly generation: number;

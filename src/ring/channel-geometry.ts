@@ -60,11 +60,10 @@ export class ChannelGeometry {
     for (let lane = 0; lane < shape.maxConsumers; lane++) {
       const offset = regionOffset(entry.offset + ChannelLayout.lanesOffset + lane * laneBytes);
       const ring = readRing(region, `${entry.name} lane ${lane}`, offset, laneBytes);
-      const dropOldest = (ring.flags & RingLayout.flagDropOldest) !== 0;
       const agrees =
         ring.slotBytes === LaneSlotLayout.sizeBytes &&
         ring.capacity === shape.laneCapacity &&
-        dropOldest === this.dropOldest;
+        ring.flags === (this.dropOldest ? RingLayout.flagDropOldest : 0);
       if (!agrees) throw new CorruptError(`channel ${entry.name}: lane ${lane}`);
       lanes.push(ring.words);
     }

@@ -65,14 +65,16 @@ export class DoorbellRinger implements Disposable {
 
   /**
    * Wakes `participant` if it sleeps. The caller has published before (SYNC doorbell: publish, fence, read against arm, fence,
-   * look).
+   * look). True when it was asleep, and nobody else has rung it.
    */
-  ring(participant: number): void {
+  ring(participant: number): boolean {
     // The index may come from an owner word in shared memory: out of range is nobody.
-    if (participant < 0 || participant >= ParticipantRecord.capacity) return;
+    if (participant < 0 || participant >= ParticipantRecord.capacity) return false;
     const index = doorbellIndex(participant);
-    if (loadAfterFence(this.words, index) !== AWAKE)
-      this.#wake(participant, exchange(this.words, index, AWAKE));
+    if (loadAfterFence(this.words, index) === AWAKE) return false;
+    const mode = exchange(this.words, index, AWAKE);
+    this.#wake(participant, mode);
+    return mode !== AWAKE;
   }
 
   #wake(participant: number, mode: number): void {

@@ -113,3 +113,10 @@ export class StalledError extends PhysringError {
     this.pid = pid;
   }
 }
+
+/** The queue was ended: no producer may join it any more; what is in it can still be consumed. */
+export class QueueEndedError extends PhysringError {
+  constructor(queue: string) {
+    super("ENDED", `queue ${queue} was ended: it takes no more producers; create a new queue`);
+  }
+}

@@ -12,7 +12,7 @@ const LINE_WORDS = LINE_BYTES / WORD_BYTES;
  *
  *     +0    geometry         creator, before the directory entry is ready
  *     +128  tail, prepared   producer
- *     +256  head, rejected   consumer (drop-oldest: head by CAS from both sides)
+ *     +256  head, rejected   consumer (drop-oldest, shared head: head by CAS from all sides)
  *     +384  producer owner   CAS: generation << 8 | participant + 1
  *     +512  consumer owner   CAS: likewise
  *     +640  drop counters    producer
@@ -36,8 +36,12 @@ export const RingLayout = {
   droppedNewestWord: 5 * LINE_WORDS,
   droppedOldestWord: 5 * LINE_WORDS + 1,
   undoneWord: 5 * LINE_WORDS + 2,
+  /** Lanes of queues only. */
+  waitsWord: 5 * LINE_WORDS + 3,
+  refusedWord: 5 * LINE_WORDS + 4,
   headerBytes: 6 * LINE_BYTES,
   flagDropOldest: 1,
+  flagSharedHead: 2,
   minCapacity: 2,
   maxCapacity: 1 << 24,
   minSlotBytes: 16,

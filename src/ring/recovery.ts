@@ -14,6 +14,8 @@ import { CorruptError } from "./errors.ts";
 import { ChannelLayout, LaneSlotLayout, RingLayout } from "./layout.ts";
 import { detachOwner, ownerParticipant } from "./owner.ts";
 import { Pool } from "./pool.ts";
+import { detachFromQueue } from "./queue-ends.ts";
+import { openQueueGeometry } from "./queue-geometry.ts";
 import { openRecordsGeometry } from "./records-geometry.ts";
 import { cursorOwnerWord, RecordsLayout } from "./records-layout.ts";
 import { openRingGeometry } from "./ring-geometry.ts";
@@ -105,6 +107,7 @@ function detach(region: Region, entry: DirectoryEntry, participant: number, ring
     if (entry.kind === ObjectKind.ring) detachRing(region, entry, participant);
     if (entry.kind === ObjectKind.channel) detachChannel(region, entry, participant, ringer);
     if (entry.kind === ObjectKind.records) detachRecords(region, entry, participant);
+    if (entry.kind === ObjectKind.queue) detachFromQueue(openQueueGeometry(region, entry), participant);
     return true;
   } catch (error) {
     assertSpoilt(error);

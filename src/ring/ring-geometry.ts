@@ -64,6 +64,8 @@ export function writeRing(region: Region, offset: RegionOffset, shape: RingShape
   words[RingLayout.magicWord] = RingLayout.magic;
 }
 
+const KNOWN_FLAGS: readonly number[] = [0, RingLayout.flagDropOldest, RingLayout.flagSharedHead];
+
 /** Reads and checks a ring at `offset` that may take up to `limitBytes`.
  * @throws CorruptError when any number is outside the protocol or the space given */
 export function readRing(
@@ -85,7 +87,7 @@ export function readRing(
     header[RingLayout.slotsOffsetWord] === RingLayout.headerBytes &&
     isRingShape(shape) &&
     ringSizeBytes(shape) <= limitBytes &&
-    (flags & ~RingLayout.flagDropOldest) === 0;
+    KNOWN_FLAGS.includes(flags);
   if (!intact) throw new CorruptError(`ring ${name}: geometry`);
   return {
     ...shape,
@@ -99,5 +101,7 @@ export function readRing(
 /** The ring of a directory entry. */
 export function openRingGeometry(region: Region, entry: DirectoryEntry): RingGeometry {
   if (entry.kind !== ObjectKind.ring) throw new CorruptError(`ring ${entry.name}: kind`);
-  return readRing(region, entry.name, entry.offset, entry.sizeBytes);
+  const ring = readRing(region, entry.name, entry.offset, entry.sizeBytes);
+  if (ring.flags !== 0) throw new CorruptError(`ring ${entry.name}: flags of a lane`);
+  return ring;
 }

@@ -31,15 +31,15 @@ export class SpscProducer {
   readonly slotWords: number;
   /** Word index of the first reserved slot. */
   at: number;
-  private readonly name: string;
-  private readonly capacity: number;
+  protected readonly name: string;
+  protected readonly capacity: number;
   private readonly mask: number;
   private readonly slotsWord: number;
   private readonly slotShift: number;
   private readonly stepWords: number;
   private readonly slotsAhead: number;
-  private tail: number;
-  private cachedHead: number;
+  protected tail: number;
+  protected cachedHead: number;
   private touchedTail: number;
   private reserved: number;
 
@@ -88,7 +88,7 @@ export class SpscProducer {
   }
 
   /** Looks at the consumer's index; confirms it only when the plain load says that something changed. */
-  private refresh(): number {
+  protected refresh(): number {
     const hint = loadHint(this.words, RingLayout.headWord) | 0;
     if (hint !== this.cachedHead) {
       // SYNC free-slot: acquire pairs with the consumer's release store of head.

@@ -1,0 +1,116 @@
+/** The producing end of a work queue: the ring of its lane, the queue's policy, and waking one sleeper (PROTOCOL.md §11). */
+import { loadHint, storePlain } from "../memory/atomics.ts";
+import { BackpressureError, CorruptError } from "./errors.ts";
+import { RingLayout } from "./layout.ts";
+import type { Participant } from "./participant.ts";
+import { attachProducer, detachProducer } from "./queue-ends.ts";
+import type { QueueGeometry } from "./queue-geometry.ts";
+import { QueueLayout } from "./queue-layout.ts";
+import type { AwaitOptions, BlockOptions } from "./ring.ts";
+import { dropOldest } from "./shared-head.ts";
+import { Sleepers } from "./sleepers.ts";
+import { SpscProducer } from "./spsc.ts";
+
+const MOST_CLAIMS = 8;
+
+/**
+ * Used like a ring's producer. What `reserve` does when the lane is full is the queue's policy:
+ * `block`: 0, then {@link block} or {@link wait}; `fail`: BackpressureError; `drop-newest`: 0, and the `max` messages count as
+ * dropped: go on with the next; `drop-oldest`: never 0, the oldest messages of this lane go.
+ */
+export class QueueProducer extends SpscProducer implements Disposable {
+  readonly lane: number;
+  private readonly queue: QueueGeometry;
+  private readonly participant: Participant;
+  private readonly sleepers: Sleepers;
+  private readonly blocks: boolean;
+  private open = true;
+
+  /** Takes a free lane, an empty one if there is one.
+   * @throws InUseError when every lane has a producer, QueueEndedError when the queue was ended, CorruptError */
+  static attach(queue: QueueGeometry, participant: Participant): QueueProducer {
+    const lane = attachProducer(queue, participant.index);
+    try {
+      return new QueueProducer(queue, participant, lane);
+    } catch (error) {
+      detachProducer(queue, lane, participant.index, participant.ringer);
+      throw error;
+    }
+  }
+
+  private constructor(queue: QueueGeometry, participant: Participant, lane: number) {
+    super(queue.lanes[lane]!);
+    this.lane = lane;
+    this.queue = queue;
+    this.participant = participant;
+    this.sleepers = new Sleepers(queue.words, QueueLayout.sleepersWord);
+    this.blocks = queue.policy === "block";
+  }
+
+  /** See {@link SpscProducer.reserve} and the class. @throws BackpressureError, CorruptError */
+  override reserve(max: number): number {
+    const count = super.reserve(max);
+    return count !== 0 || this.blocks ? count : this.whenFull(max);
+  }
+
+  /** Publishes the first `count` reserved slots with one store, and wakes a consumer if one sleeps. */
+  override commit(count: number): void {
+    super.commit(count);
+    if (this.sleepers.any()) this.sleepers.rouseOne(this.participant.ringer);
+  }
+
+  private whenFull(max: number): number {
+    const { policy } = this.queue;
+    if (policy === "drop-oldest") return this.makeRoom(max);
+    if (policy === "drop-newest") {
+      this.count(RingLayout.droppedNewestWord, max);
+      return 0;
+    }
+    this.count(RingLayout.refusedWord, max);
+    throw new BackpressureError(`queue ${this.queue.name}: lane ${this.lane} is full`);
+  }
+
+  /** A lost claim means that a consumer made room: one try is enough, unless somebody moves the head back. */
+  private makeRoom(max: number): number {
+    for (let tries = 0; tries < MOST_CLAIMS; tries++) {
+      const room = (this.capacity - (this.tail & (this.capacity - 1))) | 0;
+      const count = max < room ? max : room;
+      const head = this.cachedHead;
+      if (dropOldest(this.words, head, count)) {
+        this.cachedHead = (head + count) | 0;
+        this.count(RingLayout.droppedOldestWord, count);
+      }
+      const reserved = super.reserve(max);
+      if (reserved !== 0) return reserved;
+    }
+    throw new CorruptError(`${this.name}: head`);
+  }
+
+  /** Single writer: this lane's producer. */
+  private count(word: number, by: number): void {
+    storePlain(this.words, word, (loadHint(this.words, word) + by) | 0);
+  }
+
+  /** Blocks the thread until a slot is free; false at the time limit. */
+  block(options: BlockOptions = {}): boolean {
+    this.count(RingLayout.waitsWord, 1);
+    return this.participant.doorbell.block(
+      this,
+      options.timeoutMs ?? Infinity,
+      options.strategy ?? "spin-then-futex",
+    );
+  }
+
+  /** Resolves when a slot is free (true) or at the time limit (false). */
+  wait(options: AwaitOptions = {}): Promise<boolean> {
+    this.count(RingLayout.waitsWord, 1);
+    return this.participant.doorbell.wait(this, options.timeoutMs ?? Infinity, options.signal);
+  }
+
+  [Symbol.dispose](): void {
+    if (this.open && !this.participant.region.closed) {
+      detachProducer(this.queue, this.lane, this.participant.index, this.participant.ringer);
+    }
+    this.open = false;
+  }
+}

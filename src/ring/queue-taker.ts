@@ -1,0 +1,130 @@
+/** A consumer of a work queue with shared heads: it copies a burst, then claims it (PROTOCOL.md §11 "Take, shared head"). */
+import { loadAfterFence, pause } from "../memory/atomics.ts";
+import { WORD_BYTES } from "../memory/layout.ts";
+import { ArgumentError } from "./errors.ts";
+import { RingLayout } from "./layout.ts";
+import { ownerParticipant } from "./owner.ts";
+import type { Participant } from "./participant.ts";
+import { LANE_BURST } from "./queue-consumer.ts";
+import { attachConsumer, detachConsumer, isOver, lanesInUse } from "./queue-ends.ts";
+import type { QueueGeometry } from "./queue-geometry.ts";
+import { QueueLayout } from "./queue-layout.ts";
+import { QueueWaiter } from "./queue-waiter.ts";
+import type { AwaitOptions, BlockOptions } from "./ring.ts";
+import { SharedHeadReader } from "./shared-head.ts";
+import { Sleepers } from "./sleepers.ts";
+
+export class QueueTaker implements Disposable {
+  readonly slotWords: number;
+  /** The messages of the last `take`: message i at `at + i * slotWords`. Private memory of this taker. */
+  readonly words: Int32Array;
+  readonly at = 0;
+  /** Most messages of one `take`. */
+  readonly burst: number;
+  private readonly queue: QueueGeometry;
+  private readonly participant: Participant;
+  private readonly lanes: SharedHeadReader[];
+  private readonly waiter: QueueWaiter;
+  private readonly sleepers: Sleepers;
+  private index: number;
+  /** Lanes 0 … used − 1 may have messages. */
+  private used: number;
+  private budget = LANE_BURST;
+  private open = true;
+
+  /** @param burst most messages of one `take`, 1 to 65536
+   * @throws InUseError when there is a consumer, or this participant is one; ArgumentError */
+  static attach(queue: QueueGeometry, participant: Participant, burst: number): QueueTaker {
+    if (!Number.isInteger(burst) || burst < 1 || burst > 65536)
+      throw new ArgumentError(`queue ${queue.name}: burst ${burst}; 1 to 65536`);
+    attachConsumer(queue, participant.bit);
+    return new QueueTaker(queue, participant, burst < queue.capacity ? burst : queue.capacity);
+  }
+
+  private constructor(queue: QueueGeometry, participant: Participant, burst: number) {
+    this.queue = queue;
+    this.participant = participant;
+    this.lanes = queue.lanes.map((lane) => new SharedHeadReader(lane));
+    this.slotWords = queue.slotBytes / WORD_BYTES;
+    this.words = new Int32Array(burst * this.slotWords);
+    this.burst = burst;
+    // Takers begin at different lanes, so that they meet less often.
+    this.used = lanesInUse(this.queue);
+    this.index = participant.index % this.used;
+    this.sleepers = new Sleepers(queue.words, QueueLayout.sleepersWord);
+    this.waiter = new QueueWaiter(queue, participant, this);
+  }
+
+  /**
+   * Takes up to `max` (and up to `burst`) messages of one lane, oldest first; 0 when all lanes are empty (then it has paused once).
+   * They are in `words` until the next call, and nobody else gets them. Wakes another consumer when it leaves some.
+   * @throws CorruptError when indices are impossible
+   */
+  take(max: number): number {
+    const most = max < this.burst ? max : this.burst;
+    if (this.budget <= 0) this.nextTurn();
+    let count = this.takeFrom(this.index, most);
+    for (let i = 1; count === 0 && i < this.used; i++) {
+      this.step();
+      count = this.takeFrom(this.index, most);
+    }
+    if (count === 0) {
+      this.nextTurn();
+      pause();
+      return 0;
+    }
+    this.budget = (this.budget - count) | 0;
+    if (this.sleepers.any()) this.waiter.passOn();
+    return count;
+  }
+
+  private nextTurn(): void {
+    this.used = lanesInUse(this.queue);
+    this.step();
+  }
+
+  private step(): void {
+    this.budget = LANE_BURST;
+    this.index = this.index + 1 < this.used ? this.index + 1 : 0;
+  }
+
+  private takeFrom(lane: number, most: number): number {
+    const reader = this.lanes[lane]!;
+    const count = reader.takeInto(this.words, most);
+    if (count !== 0)
+      this.participant.ringer.ring(
+        ownerParticipant(loadAfterFence(reader.words, RingLayout.producerOwnerWord)),
+      );
+    return count;
+  }
+
+  /** Whether a lane has a message. */
+  ready(): boolean {
+    this.used = lanesInUse(this.queue);
+    for (let lane = 0; lane < this.used; lane++) if (this.lanes[lane]!.ready()) return true;
+    return false;
+  }
+
+  /** The queue was ended, its producers have left and it is empty: no message will come. */
+  get ended(): boolean {
+    return isOver(this.queue);
+  }
+
+  /** Blocks the thread until there is a message; false at the time limit, or when the queue {@link ended}. */
+  block(options: BlockOptions = {}): boolean {
+    return this.waiter.block(options);
+  }
+
+  /** Resolves when there is a message (true), at the time limit or when the queue {@link ended} (false). */
+  wait(options: AwaitOptions = {}): Promise<boolean> {
+    return this.waiter.wait(options);
+  }
+
+  [Symbol.dispose](): void {
+    if (this.open && !this.participant.region.closed) {
+      detachConsumer(this.queue, this.participant.bit);
+      this.waiter.passOn();
+    }
+    this.open = false;
+  }
+}

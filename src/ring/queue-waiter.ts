@@ -1,0 +1,84 @@
+/** How a consumer of a queue waits (PROTOCOL.md §11 "Sleep"): its bit among the sleepers while it does, and nothing stranded afterwards. */
+import type { Condition } from "./doorbell.ts";
+import type { Participant } from "./participant.ts";
+import { isOver } from "./queue-ends.ts";
+import type { QueueGeometry } from "./queue-geometry.ts";
+import { QueueLayout } from "./queue-layout.ts";
+import type { AwaitOptions, BlockOptions } from "./ring.ts";
+import { Sleepers } from "./sleepers.ts";
+
+export class QueueWaiter implements Condition {
+  private readonly queue: QueueGeometry;
+  private readonly participant: Participant;
+  private readonly message: Condition;
+  private readonly sleepers: Sleepers;
+  /** Waits under way: several promises may share the bit. */
+  private waits = 0;
+
+  /** @param message becomes ready when a lane has a message */
+  constructor(queue: QueueGeometry, participant: Participant, message: Condition) {
+    this.queue = queue;
+    this.participant = participant;
+    this.message = message;
+    this.sleepers = new Sleepers(queue.words, QueueLayout.sleepersWord);
+  }
+
+  ready(): boolean {
+    return this.message.ready() || isOver(this.queue);
+  }
+
+  /** True: there is a message, unless another consumer takes it now. False: the time is over, or the queue. */
+  block(options: BlockOptions): boolean {
+    const { timeoutMs = Infinity, strategy = "spin-then-futex" } = options;
+    const deadlineMs = performance.now() + timeoutMs;
+    for (;;) {
+      this.begin();
+      try {
+        this.participant.doorbell.block(this, deadlineMs - performance.now(), strategy);
+      } finally {
+        this.end();
+      }
+      if (this.message.ready()) return true;
+      // Rung, but another consumer was faster: on.
+      if (this.isLast(deadlineMs)) return false;
+    }
+  }
+
+  async wait({ timeoutMs = Infinity, signal }: AwaitOptions): Promise<boolean> {
+    const deadlineMs = performance.now() + timeoutMs;
+    for (;;) {
+      this.begin();
+      try {
+        const leftMs = Math.max(0, deadlineMs - performance.now());
+        await this.participant.doorbell.wait(this, leftMs, signal);
+      } catch (error) {
+        this.end();
+        // Aborted: a ring that was meant for us is passed on.
+        this.passOn();
+        throw error;
+      }
+      this.end();
+      if (this.participant.region.closed) return false;
+      if (this.message.ready()) return true;
+      if (this.isLast(deadlineMs)) return false;
+    }
+  }
+
+  private isLast(deadlineMs: number): boolean {
+    return performance.now() >= deadlineMs || isOver(this.queue);
+  }
+
+  /** Wakes another sleeper if there is a message: for whoever takes some and leaves some, or takes none. */
+  passOn(): void {
+    if (this.participant.region.closed) return;
+    if (this.sleepers.any() && this.message.ready()) this.sleepers.rouseOne(this.participant.ringer);
+  }
+
+  private begin(): void {
+    if (this.waits++ === 0) this.sleepers.lieDown(this.participant.bit);
+  }
+
+  private end(): void {
+    if (--this.waits === 0 && !this.participant.region.closed) this.sleepers.getUp(this.participant.bit);
+  }
+}
