@@ -110,8 +110,12 @@ export class QueueConsumer implements Disposable {
     return this.waiter.wait(options);
   }
 
-  [Symbol.dispose](): void {
+  /** Leaves the queue. Idempotent. */
+  close(): void {
     if (this.open && !this.participant.region.closed) detachConsumer(this.queue, this.participant.bit);
     this.open = false;
+  }
+  [Symbol.dispose](): void {
+    this.close();
   }
 }

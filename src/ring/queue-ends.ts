@@ -37,7 +37,7 @@ function takeLane(queue: QueueGeometry, participant: number, mustBeEmpty: boolea
 }
 
 /** Returns the lane. @throws InUseError, QueueEndedError */
-export function attachProducer(queue: QueueGeometry, participant: number): number {
+export function attachProducer(queue: QueueGeometry, participant: number, ringer: Ringer): number {
   if (isEnded(queue)) throw new QueueEndedError(queue.name);
   let lane = takeLane(queue, participant, true);
   if (lane < 0) lane = takeLane(queue, participant, false);
@@ -48,9 +48,9 @@ export function attachProducer(queue: QueueGeometry, participant: number): numbe
     );
   }
   fetchOr(queue.words, QueueLayout.lanesUsedWord, 1 << lane);
-  // Ended in between: whoever ended it may have seen the lane vacant.
+  // Ended in between: whoever ended it may have seen the lane vacant. A consumer may have seen it taken, and must look again.
   if (isEnded(queue)) {
-    detachOwner(queue.lanes[lane]!.words, RingLayout.producerOwnerWord, participant);
+    detachProducer(queue, lane, participant, ringer);
     throw new QueueEndedError(queue.name);
   }
   return lane;

@@ -29,7 +29,7 @@ export class QueueProducer extends SpscProducer implements Disposable {
   /** Takes a free lane, an empty one if there is one.
    * @throws InUseError when every lane has a producer, QueueEndedError when the queue was ended, CorruptError */
   static attach(queue: QueueGeometry, participant: Participant): QueueProducer {
-    const lane = attachProducer(queue, participant.index);
+    const lane = attachProducer(queue, participant.index, participant.ringer);
     try {
       return new QueueProducer(queue, participant, lane);
     } catch (error) {
@@ -107,10 +107,14 @@ export class QueueProducer extends SpscProducer implements Disposable {
     return this.participant.doorbell.wait(this, options.timeoutMs ?? Infinity, options.signal);
   }
 
-  [Symbol.dispose](): void {
+  /** Leaves the queue. Idempotent. */
+  close(): void {
     if (this.open && !this.participant.region.closed) {
       detachProducer(this.queue, this.lane, this.participant.index, this.participant.ringer);
     }
     this.open = false;
+  }
+  [Symbol.dispose](): void {
+    this.close();
   }
 }

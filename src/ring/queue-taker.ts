@@ -48,9 +48,9 @@ export class QueueTaker implements Disposable {
     this.slotWords = queue.slotBytes / WORD_BYTES;
     this.words = new Int32Array(burst * this.slotWords);
     this.burst = burst;
+    this.used = 1;
     // Takers begin at different lanes, so that they meet less often.
-    this.used = lanesInUse(this.queue);
-    this.index = participant.index % this.used;
+    this.index = participant.index % this.lanes.length;
     this.sleepers = new Sleepers(queue.words, QueueLayout.sleepersWord);
     this.waiter = new QueueWaiter(queue, participant, this);
   }
@@ -120,11 +120,15 @@ export class QueueTaker implements Disposable {
     return this.waiter.wait(options);
   }
 
-  [Symbol.dispose](): void {
+  /** Leaves the queue. Idempotent. */
+  close(): void {
     if (this.open && !this.participant.region.closed) {
       detachConsumer(this.queue, this.participant.bit);
       this.waiter.passOn();
     }
     this.open = false;
+  }
+  [Symbol.dispose](): void {
+    this.close();
   }
 }

@@ -27,6 +27,11 @@ export interface Coroutines {
   readonly geometry: Loose;
   readonly recovery: Loose;
   readonly spsc: Loose;
+  readonly queueGeometry: Loose;
+  readonly queueEnds: Loose;
+  readonly queueProducer: Loose;
+  readonly queueConsumer: Loose;
+  readonly queueTaker: Loose;
 }
 
 export async function loadCoroutines(outputs: ReadonlyMap<string, string>): Promise<Coroutines> {
@@ -38,6 +43,11 @@ export async function loadCoroutines(outputs: ReadonlyMap<string, string>): Prom
     geometry: await load("channel-geometry"),
     recovery: await load("recovery"),
     spsc: await load("spsc"),
+    queueGeometry: await load("queue-geometry"),
+    queueEnds: await load("queue-ends"),
+    queueProducer: (await load("queue-producer")).QueueProducer,
+    queueConsumer: (await load("queue-consumer")).QueueConsumer,
+    queueTaker: (await load("queue-taker")).QueueTaker,
   };
 }
 
@@ -126,6 +136,16 @@ export class PlainParticipant {
   }
 }
 
+/** Makes a participant live, as joining does under its life lock. */
+export function admit(region: PlainRegion, index: number): PlainParticipant {
+  const { words } = region.control;
+  const record = participantRecordWord(index);
+  const generation = (words[record]! >>> ParticipantRecord.generationShift) + 1;
+  words[record + ParticipantRecord.sectionWord] = 0;
+  words[record] = (generation << ParticipantRecord.generationShift) | ParticipantRecord.phaseLive;
+  return new PlainParticipant(region, index);
+}
+
 /** A region with one channel, and how to start it afresh. */
 export class Bench {
   readonly region = new PlainRegion();
@@ -156,14 +176,8 @@ export class Bench {
     this.region.memory.set(this.#initial);
   }
 
-  /** Makes a participant live, as joining does under its life lock. */
   admit(index: number): PlainParticipant {
-    const { words } = this.region.control;
-    const record = participantRecordWord(index);
-    const generation = (words[record]! >>> ParticipantRecord.generationShift) + 1;
-    words[record + ParticipantRecord.sectionWord] = 0;
-    words[record] = (generation << ParticipantRecord.generationShift) | ParticipantRecord.phaseLive;
-    return new PlainParticipant(this.region, index);
+    return admit(this.region, index);
   }
 
   /** First word of a block's payload. */

@@ -11,6 +11,8 @@ import { Bench, type Coroutines, loadCoroutines } from "./bench.ts";
 import { type LaneScenario, runLanes } from "./lanes.ts";
 import type { Model } from "./machine.ts";
 import { DROP_MUTATIONS, LANE_MUTATIONS, type NamedMutation, SPSC_MUTATIONS } from "./mutations.ts";
+import { QueueBench, type QueueScenario, runQueue } from "./queue.ts";
+import { QUEUE_MANY_MUTATIONS, QUEUE_ONE_MUTATIONS } from "./queue-mutations.ts";
 import { runSpsc, SpscBench } from "./spsc.ts";
 import { buildCoroutines } from "./transform.ts";
 
@@ -47,6 +49,16 @@ function spsc(name: string, shape: RingShape): { name: string; runner: (code: Co
   };
 }
 
+function queue(scenario: QueueScenario): { name: string; runner: (code: Coroutines) => Runner } {
+  return {
+    name: scenario.name,
+    runner: (code) => {
+      const bench = new QueueBench(code, scenario);
+      return (model, seed) => runQueue(bench, scenario, model, seed);
+    },
+  };
+}
+
 const SMALL = { consumers: 2, capacity: 2, blocks: 3, deaths: 2 } as const;
 
 const TOPOLOGIES: readonly Topology[] = [
@@ -75,6 +87,19 @@ const TOPOLOGIES: readonly Topology[] = [
       lanes({ ...SMALL, name: "drop-oldest, one", policy: "drop-oldest", delivery: "one" }),
     ],
     mutations: DROP_MUTATIONS,
+  },
+  {
+    name: "queue, one consumer",
+    scenarios: [queue({ name: "block", consumers: "one", policy: "block", deaths: 2 })],
+    mutations: QUEUE_ONE_MUTATIONS,
+  },
+  {
+    name: "queue, many consumers",
+    scenarios: [
+      queue({ name: "block", consumers: "many", policy: "block", deaths: 2 }),
+      queue({ name: "drop-oldest", consumers: "many", policy: "drop-oldest", deaths: 2 }),
+    ],
+    mutations: QUEUE_MANY_MUTATIONS,
   },
 ];
 

@@ -50,6 +50,15 @@ const SOURCES = [
   "src/ring/lane-sender.ts",
   "src/ring/lane-receiver.ts",
   "src/ring/spsc.ts",
+  "src/ring/copy.ts",
+  "src/ring/sleepers.ts",
+  "src/ring/shared-head.ts",
+  "src/ring/queue-ends.ts",
+  "src/ring/queue-geometry.ts",
+  "src/ring/queue-waiter.ts",
+  "src/ring/queue-producer.ts",
+  "src/ring/queue-consumer.ts",
+  "src/ring/queue-taker.ts",
 ];
 
 /** A single-line change of a source, to prove that the schedules catch it. */
@@ -141,6 +150,8 @@ function placeOf(
   const method = ancestors[depth - 1];
   if (method?.type === "MethodDefinition" && method.kind === "constructor") return "constructor";
   if (method?.type === "MethodDefinition" && method.kind === "get") return "reporting getter";
+  // [Symbol.dispose]: schedules call the named method behind it.
+  if (method?.type === "MethodDefinition" && method.computed) return "reporting getter";
   const name = nameOf(method?.type === "MethodDefinition" ? method.key : (owner?.id ?? null));
   if (name !== null && names.has(name)) return "generator";
   throw new Error(`${source.path}: ${source.code.slice(call.start, call.end)} is in no named function`);
