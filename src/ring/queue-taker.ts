@@ -62,14 +62,17 @@ export class QueueTaker implements Disposable {
    */
   take(max: number): number {
     const most = max < this.burst ? max : this.burst;
-    if (this.budget <= 0) this.nextTurn();
+    if (this.budget <= 0) this.turn();
     let count = this.takeFrom(this.index, most);
-    for (let i = 1; count === 0 && i < this.used; i++) {
-      this.step();
+    if (count === 0) {
+      this.turn();
       count = this.takeFrom(this.index, most);
+      for (let i = 1; count === 0 && i < this.used; i++) {
+        this.step();
+        count = this.takeFrom(this.index, most);
+      }
     }
     if (count === 0) {
-      this.nextTurn();
       pause();
       return 0;
     }
@@ -78,7 +81,7 @@ export class QueueTaker implements Disposable {
     return count;
   }
 
-  private nextTurn(): void {
+  private turn(): void {
     this.used = lanesInUse(this.queue);
     this.step();
   }
