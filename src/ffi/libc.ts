@@ -49,6 +49,7 @@ const library = dlopen("libc.so.6", {
   // Typed for the calls made here: addresses are `ptr`, because a double as `i64` takes a slow conversion.
   syscall: { args: ["i64", "ptr", "i64", "i64", "ptr", "ptr", "i64"], returns: FFIType.i64_fast },
   sysconf: { args: ["i32"], returns: FFIType.i64_fast },
+  write: { args: ["i32", "ptr", "u64"], returns: FFIType.i64_fast },
 });
 
 export const libc = library.symbols;
