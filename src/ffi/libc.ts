@@ -33,6 +33,8 @@ const library = dlopen("libc.so.6", {
   bind: { args: ["i32", "ptr", "u32"], returns: "i32" },
   clock_gettime: { args: ["i32", "ptr"], returns: "i32" },
   close: { args: ["i32"], returns: "i32" },
+  epoll_create1: { args: ["i32"], returns: "i32" },
+  epoll_ctl: { args: ["i32", "i32", "i32", "ptr"], returns: "i32" },
   fallocate: { args: ["i32", "i32", "i64", "i64"], returns: "i32" },
   fcntl: { args: ["i32", "i32", "ptr"], returns: "i32" },
   ftruncate: { args: ["i32", "i64"], returns: "i32" },
@@ -44,6 +46,8 @@ const library = dlopen("libc.so.6", {
   munmap: { args: ["ptr", "u64"], returns: "i32" },
   open: { args: ["ptr", "i32", "u32"], returns: "i32" },
   pread: { args: ["i32", "ptr", "u64", "i64"], returns: FFIType.i64_fast },
+  pwrite: { args: ["i32", "ptr", "u64", "i64"], returns: FFIType.i64_fast },
+  read: { args: ["i32", "ptr", "u64"], returns: FFIType.i64_fast },
   sendto: { args: ["i32", "ptr", "u64", "i32", "ptr", "u32"], returns: FFIType.i64_fast },
   socket: { args: ["i32", "i32", "i32"], returns: "i32" },
   // Typed for the calls made here: addresses are `ptr`, because a double as `i64` takes a slow conversion.

@@ -3,14 +3,13 @@
  * typed array, and an atomic load writes back. So each access is a call of a few instructions of machine code, which the engine
  * can neither see into nor move memory accesses across (2-4 ns on x86-64, docs/BENCHMARKS.md):
  *
- *                x86-64                                  arm64
- *     read       mov                                     ldr; dmb oshld
- *     write      sfence; mov                             dsb sy; str
- *     barrier    lfence                                  dmb oshld
+ *              x86-64     arm64
+ *     read     mov        ldr; dmb oshld    later loads are not older than the register's value
+ *     write    mov        str               ordered among the registers of one device, and behind nothing else: wmb first
+ *     wmb      sfence     dsb sy            what this thread stored before, write-combined or not, and loaded before, is done before a later `write`
+ *     rmb      lfence     dmb oshld         later loads are not older than earlier ones: entry after its validity word
  *
- * `write` has the strength of Linux' wmb() + writel(): what this thread stored to memory before, write-combined or not, and what it loaded,
- * is done before the device sees the register change. `read` and `barrier` are dma_rmb(): later loads are not older than it.
- * On x86-64 loads of ordinary memory keep their order by themselves; lfence is for write-combined mappings, and cheap.
+ * On x86-64 ordinary memory keeps these orders by itself, and the calls are compiler barriers; the fences are for write-combined mappings.
  *
  * The code lies in a memfd that is mapped for execution, never in a page that is writable; the kernel makes the instruction cache agree when it
  * maps such a page (arm64 __sync_icache_dcache). TinyCC (`cc()` of bun:ffi) would be one more experimental part.
@@ -27,9 +26,8 @@ const MAP_SHARED = 1;
 const MAP_PRIVATE = 2;
 const MAP_FAILED = 2 ** 64;
 
-/** Where the functions are in the code page; each has one line. */
-const ENTRY_BYTES = 64;
-const ENTRIES = { read: 0, write: ENTRY_BYTES, barrier: 2 * ENTRY_BYTES, cacheType: 3 * ENTRY_BYTES } as const;
+/** Where the functions are in the code page; each has 64 bytes. */
+const ENTRIES = { read: 0, write: 64, wmb: 128, rmb: 192, cacheType: 256 } as const;
 /** In an arm64 entry, the base address lies here as a literal. */
 const LITERAL_BYTES = 32;
 
@@ -44,8 +42,9 @@ function x64Code(base: number): Uint8Array {
   const code = new Uint8Array(new ArrayBuffer(PAGE_BYTES)).fill(0xcc); // int3
   const loadBase = [0x89, 0xff, 0x48, 0xb8, ...littleEndian64(base)]; // mov edi, edi; movabs rax, base
   code.set([...loadBase, 0x8b, 0x04, 0x38, 0xc3], ENTRIES.read); // mov eax, [rax + rdi]; ret
-  code.set([0x0f, 0xae, 0xf8, ...loadBase, 0x89, 0x34, 0x38, 0xc3], ENTRIES.write); // sfence; …; mov [rax + rdi], esi; ret
-  code.set([0x0f, 0xae, 0xe8, 0xc3], ENTRIES.barrier); // lfence; ret
+  code.set([...loadBase, 0x89, 0x34, 0x38, 0xc3], ENTRIES.write); // mov [rax + rdi], esi; ret
+  code.set([0x0f, 0xae, 0xf8, 0xc3], ENTRIES.wmb); // sfence; ret
+  code.set([0x0f, 0xae, 0xe8, 0xc3], ENTRIES.rmb); // lfence; ret
   code.set([0x31, 0xc0, 0xc3], ENTRIES.cacheType); // xor eax, eax; ret
   return code;
 }
@@ -56,16 +55,16 @@ function arm64Code(base: number): Uint8Array {
   const RET = 0xd65f03c0;
   const DMB_OSHLD = 0xd50331bf;
   const DSB_SY = 0xd5033f9f;
-  /** ldr x<register>, the literal of this entry; the instruction is `at` words into it. */
-  const loadBase = (register: number, at: number): number =>
-    (0x58000000 | ((LITERAL_BYTES / 4 - at) << 5) | register) >>> 0;
+  /** ldr x<register>, the literal of this entry; for the first instruction of an entry. */
+  const loadBase = (register: number): number => 0x58000000 | ((LITERAL_BYTES / 4) << 5) | register;
   const entry = (offset: number, instructions: readonly number[]): void => {
     words.set(instructions, offset / 4);
     code.set(littleEndian64(base), offset + LITERAL_BYTES);
   };
-  entry(ENTRIES.read, [loadBase(1, 0), 0xb8604820, DMB_OSHLD, RET]); // ldr w0, [x1, w0, uxtw]
-  entry(ENTRIES.write, [DSB_SY, loadBase(2, 1), 0xb8204841, RET]); // str w1, [x2, w0, uxtw]
-  entry(ENTRIES.barrier, [DMB_OSHLD, RET]);
+  entry(ENTRIES.read, [loadBase(1), 0xb8604820, DMB_OSHLD, RET]); // ldr w0, [x1, w0, uxtw]
+  entry(ENTRIES.write, [loadBase(2), 0xb8204841, RET]); // str w1, [x2, w0, uxtw]
+  entry(ENTRIES.wmb, [DSB_SY, RET]);
+  entry(ENTRIES.rmb, [DMB_OSHLD, RET]);
   entry(ENTRIES.cacheType, [0xd53b0020, RET]); // mrs x0, ctr_el0
   return code;
 }
@@ -75,7 +74,14 @@ export function registerCode(architecture: string, base: number): Uint8Array {
   return architecture === "arm64" ? arm64Code(base) : x64Code(base);
 }
 
-function mapFile(fd: number, length: number, protection: number, flags: number, offset: number, path: string): number {
+function mapFile(
+  fd: number,
+  length: number,
+  protection: number,
+  flags: number,
+  offset: number,
+  path: string,
+): number {
   const address = Number(libc.mmap(null, length, protection, flags, fd, offset));
   if (address >= MAP_FAILED) throw new SystemError("mmap", errno(), { path });
   return address;
@@ -98,7 +104,8 @@ function link(base: number): { readonly address: number; readonly symbols: Regis
   const { symbols } = linkSymbols({
     read: { ptr: at(ENTRIES.read), args: ["i32"], returns: "i32" },
     write: { ptr: at(ENTRIES.write), args: ["i32", "i32"], returns: "void" },
-    barrier: { ptr: at(ENTRIES.barrier), args: [], returns: "void" },
+    wmb: { ptr: at(ENTRIES.wmb), args: [], returns: "void" },
+    rmb: { ptr: at(ENTRIES.rmb), args: [], returns: "void" },
     cacheType: { ptr: at(ENTRIES.cacheType), args: [], returns: "i32" },
   });
   return { address, symbols };
@@ -107,7 +114,8 @@ function link(base: number): { readonly address: number; readonly symbols: Regis
 interface RegisterFunctions {
   readonly read: (offset: number) => number;
   readonly write: (offset: number, value: number) => void;
-  readonly barrier: () => void;
+  readonly wmb: () => void;
+  readonly rmb: () => void;
   readonly cacheType: () => number;
 }
 
@@ -119,7 +127,12 @@ export interface RegisterMapping extends RegisterFunctions {
 }
 
 /** Maps `lengthBytes` bytes of registers of an open file at `fileOffset`, both multiples of the page size. Throws SystemError. */
-export function mapRegisters(fd: number, fileOffset: number, lengthBytes: number, path: string): RegisterMapping {
+export function mapRegisters(
+  fd: number,
+  fileOffset: number,
+  lengthBytes: number,
+  path: string,
+): RegisterMapping {
   const base = mapFile(fd, lengthBytes, PROT_READ | PROT_WRITE, MAP_SHARED, fileOffset, path);
   let code: ReturnType<typeof link>;
   try {

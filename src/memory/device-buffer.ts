@@ -5,6 +5,7 @@ import { bufferAddress, fileStatus, ioctl, openFile, withFile } from "../ffi/fil
 import { asRegionError } from "./backing.ts";
 import { RegionError } from "./errors.ts";
 import type { SyncMode } from "./region-options.ts";
+import { SYNC_BATCH_RANGES, SyncBatch } from "./sync-batch.ts";
 import {
   BufferInfo,
   CompositeWord,
@@ -118,10 +119,13 @@ function readFacts(fd: number, device: string): BufferFacts {
   };
 }
 
-/** The one range of a syncRanges call. Of the module, because the call knows it by address only. */
-const rangeBytes = new Uint8Array(new ArrayBuffer(SyncRanges.rangeBytes));
+/** The ranges of a syncRanges call, and its argument. Of the module, because the call knows them by address only. */
+const rangeBytes = new Uint8Array(new ArrayBuffer(SYNC_BATCH_RANGES * SyncRanges.rangeBytes));
 const rangeView = new DataView(rangeBytes.buffer);
-const rangeAddress = bufferAddress(rangeBytes);
+const rangesArgument = new Uint8Array(new ArrayBuffer(SyncRanges.sizeBytes));
+const rangesView = new DataView(rangesArgument.buffer);
+setU64(rangesView, SyncRanges.rangesOffset, bufferAddress(rangeBytes));
+const oneRange = new SyncBatch();
 
 export class DeviceBuffer {
   readonly path: string;
@@ -164,22 +168,34 @@ export class DeviceBuffer {
    * Throws SystemError.
    */
   sync(command: number, offset: number, lengthBytes: number, direction: SyncDirectionName): void {
-    if (this.facts.coherent || lengthBytes === 0) return;
-    const code = SyncDirection[direction];
-    if (this.facts.driver === "physring") this.#syncRanges(command, offset, lengthBytes, code);
-    else if (!this.#syncComposite(command, offset, lengthBytes, code))
-      this.#setSync(command, offset, lengthBytes, code);
+    oneRange.clear();
+    oneRange.add(offset, lengthBytes);
+    this.syncBatch(command, 0, oneRange, direction);
   }
 
-  #syncRanges(command: number, offset: number, lengthBytes: number, direction: number): void {
-    setU64(rangeView, SyncRanges.rangeOffsetOffset, offset);
-    setU64(rangeView, SyncRanges.rangeSizeOffset, lengthBytes);
-    const argument = new DataView(new ArrayBuffer(SyncRanges.sizeBytes));
-    setU64(argument, SyncRanges.rangesOffset, rangeAddress);
-    argument.setUint32(SyncRanges.countOffset, 1, true);
-    argument.setUint32(SyncRanges.commandOffset, command, true);
-    argument.setUint32(SyncRanges.directionOffset, direction, true);
-    ioctl(this.fd, Ioctl.syncRanges, new Uint8Array(argument.buffer), "SYNC_RANGES", this.path);
+  /** The same for several ranges, `start` added to each: one system call with our driver, one for each range with u-dma-buf. Throws SystemError. */
+  syncBatch(command: number, start: number, batch: SyncBatch, direction: SyncDirectionName): void {
+    if (this.facts.coherent || batch.count === 0) return;
+    const code = SyncDirection[direction];
+    if (this.facts.driver === "physring") this.#syncRanges(command, start, batch, code);
+    else {
+      for (let i = 0; i < batch.count; i++) {
+        const offset = start + batch.offset(i);
+        if (!this.#syncComposite(command, offset, batch.lengthBytes(i), code))
+          this.#setSync(command, offset, batch.lengthBytes(i), code);
+      }
+    }
+  }
+
+  #syncRanges(command: number, start: number, batch: SyncBatch, direction: number): void {
+    for (let i = 0; i < batch.count; i++) {
+      setU64(rangeView, i * SyncRanges.rangeBytes + SyncRanges.rangeOffsetOffset, start + batch.offset(i));
+      setU64(rangeView, i * SyncRanges.rangeBytes + SyncRanges.rangeSizeOffset, batch.lengthBytes(i));
+    }
+    rangesView.setUint32(SyncRanges.countOffset, batch.count, true);
+    rangesView.setUint32(SyncRanges.commandOffset, command, true);
+    rangesView.setUint32(SyncRanges.directionOffset, direction, true);
+    ioctl(this.fd, Ioctl.syncRanges, rangesArgument, "SYNC_RANGES", this.path);
   }
 
   /** False where the word cannot say it: ranges past 4 GiB, and an end of the buffer that is no multiple of 16. */

@@ -25,6 +25,7 @@ import { destroyFiles, doorbellDirectoryOf } from "./region-files.ts";
 import { int32View } from "./region-format.ts";
 import type { RegionCreateOptions, RegionOpenOptions } from "./region-options.ts";
 import { createParts, openParts, type RegionParts, releaseParts } from "./region-parts.ts";
+import type { SyncBatch } from "./sync-batch.ts";
 import { SyncCommand, type SyncDirectionName } from "./udmabuf-abi.ts";
 import { zeroRange } from "./zero.ts";
 
@@ -174,6 +175,25 @@ export class Region implements Disposable {
   /** After the CPU wrote what a device will read. Throws SystemError. */
   syncForDevice(offset: RegionOffset, lengthBytes: number, direction: SyncDirectionName = "both"): void {
     this.#sync(SyncCommand.forDevice, offset, lengthBytes, direction);
+  }
+
+  /** {@link syncForCpu} of several ranges, with as few system calls as the driver allows. */
+  syncBatchForCpu(batch: SyncBatch, direction: SyncDirectionName = "both"): void {
+    this.#syncBatch(SyncCommand.forCpu, batch, direction);
+  }
+
+  /** {@link syncForDevice} of several ranges. */
+  syncBatchForDevice(batch: SyncBatch, direction: SyncDirectionName = "both"): void {
+    this.#syncBatch(SyncCommand.forDevice, batch, direction);
+  }
+
+  #syncBatch(command: number, batch: SyncBatch, direction: SyncDirectionName): void {
+    this.assertOpen();
+    const { device, fileOffset } = this.#parts.backing;
+    if (device === null || device.facts.coherent) return;
+    for (let i = 0; i < batch.count; i++)
+      this.#parts.windows.checkRange(batch.offset(i), batch.lengthBytes(i));
+    device.syncBatch(command, fileOffset, batch, direction);
   }
 
   #sync(command: number, offset: RegionOffset, lengthBytes: number, direction: SyncDirectionName): void {

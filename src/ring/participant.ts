@@ -158,6 +158,17 @@ export class Participant implements Disposable {
     }
   }
 
+  /** Runs `body` as the one cleaner of the region (lock byte 32); undefined when somebody else is it. */
+  asCleaner<T>(body: () => T): T | undefined {
+    const cleanerByte = lockOffset(LockByte.cleaner);
+    if (!tryLockByte(this.#lockFd, cleanerByte)) return undefined;
+    try {
+      return body();
+    } finally {
+      unlockByte(this.#lockFd, cleanerByte);
+    }
+  }
+
   /** Marks the start of a drop-oldest claim: `section` becomes odd. Single writer: this participant. */
   enterSection(): void {
     storeRelease(

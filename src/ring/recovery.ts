@@ -11,6 +11,7 @@ import { type ChannelGeometry, openChannelGeometry } from "./channel-geometry.ts
 import { type DoorbellRinger, removeDoorbell } from "./doorbell.ts";
 import { completeClaim } from "./drop-oldest.ts";
 import { CorruptError } from "./errors.ts";
+import { type Quarantine, recoverHardwareQueue } from "./hardware-recovery.ts";
 import { ChannelLayout, LaneSlotLayout, RingLayout } from "./layout.ts";
 import { detachOwner, ownerParticipant } from "./owner.ts";
 import { Pool } from "./pool.ts";
@@ -30,6 +31,8 @@ export interface RecoveryEvent {
   readonly blocksReclaimed: number;
   /** Objects that could not be cleaned because their headers are corrupt. */
   readonly corruptObjects: number;
+  /** Hardware queues that did not go idle: their blocks are not free. */
+  readonly quarantined: readonly Quarantine[];
 }
 
 /** True when no participant that is live or dying is inside a claim: then `except`'s slot may be used again (§8 step 8). */
@@ -61,6 +64,9 @@ export function cleanParticipant(
   const entries: DirectoryEntry[] = [];
   let corruptObjects = readEntries(region, entries);
   for (const entry of entries) if (!detach(region, entry, participant, ringer)) corruptObjects++;
+  const quarantined: Quarantine[] = [];
+  for (const entry of entries)
+    if (!stopQueue(region, entry, participant, ringer, quarantined)) corruptObjects++;
   let blocksReclaimed = 0;
   for (const entry of entries) {
     const swept = entry.kind === ObjectKind.pool ? sweep(region, entry, participant, ringer) : 0;
@@ -78,6 +84,7 @@ export function cleanParticipant(
     pid: words[record + ParticipantRecord.pidWord]!,
     blocksReclaimed,
     corruptObjects,
+    quarantined,
   };
 }
 
@@ -108,6 +115,25 @@ function detach(region: Region, entry: DirectoryEntry, participant: number, ring
     if (entry.kind === ObjectKind.channel) detachChannel(region, entry, participant, ringer);
     if (entry.kind === ObjectKind.records) detachRecords(region, entry, participant);
     if (entry.kind === ObjectKind.queue) detachFromQueue(openQueueGeometry(region, entry), participant);
+    return true;
+  } catch (error) {
+    assertSpoilt(error);
+    return false;
+  }
+}
+
+/** Between steps 5 and 6: hardware that works for the dead one is stopped before its blocks can be swept (§10.8). */
+function stopQueue(
+  region: Region,
+  entry: DirectoryEntry,
+  participant: number,
+  ringer: DoorbellRinger,
+  quarantined: Quarantine[],
+): boolean {
+  if (entry.kind !== ObjectKind.hardwareQueue) return true;
+  try {
+    const quarantine = recoverHardwareQueue(region, entry, participant, ringer);
+    if (quarantine !== null) quarantined.push(quarantine);
     return true;
   } catch (error) {
     assertSpoilt(error);

@@ -1,0 +1,402 @@
+/**
+ * A queue of commands for hardware, with promises: the comfort layer over BlockQueue.
+ *
+ *     using core = Core.open("board:demo");
+ *     using queue = CommandQueue.create(core, region, "fpga.q0", { queue: 0, pool });
+ *     using [from, to] = …blocks of the pool…
+ *     const [copied, crc] = queue.submit([                       one doorbell
+ *       { opcode: "copy", source: from, destination: to },
+ *       { opcode: "crc32", source: other },
+ *     ]);
+ *     console.log((await crc).result);
+ *
+ * From `submit` to the completion the blocks belong to the hardware: a block that is released meanwhile becomes free afterwards, one that is sent
+ * is refused. Who needs neither objects nor promises uses {@link CommandQueue.blocks}.
+ */
+import type { Region } from "../memory/region.ts";
+import { ArgumentError } from "../ring/errors.ts";
+import { Attachment, createQueueObject, type QueueShape, type RunOptions } from "./attachment.ts";
+import { Block } from "./block.ts";
+import type { BlockQueue } from "./block-queue.ts";
+import { type Command, type Completion, readCompletion, stageCommand } from "./commands.ts";
+import { CompletionWaiter, type WaitMode } from "./completion-waiter.ts";
+import type { Core, QueueCounters } from "./core.ts";
+import {
+  CommandFailedError,
+  CommandTimeoutError,
+  DeviceGoneError,
+  QueueClosedError,
+  QueueHaltedError,
+  QueueResetError,
+  QueueStuckError,
+} from "./errors.ts";
+import { CompletionLayout, DeviceRegister, Status } from "./layout.ts";
+
+export interface CommandQueueOptions extends RunOptions {
+  /** How to wait for completions: `interrupt` (default where the core has one) or `poll`, which keeps a processor busy. */
+  readonly wait?: WaitMode;
+}
+
+export interface SubmitOptions {
+  /** Reject with CommandTimeoutError after so long. The hardware goes on: the blocks come back with the completion, or by reset(). */
+  readonly timeoutMs?: number;
+  /** Reject with its reason; as for the time limit the hardware goes on. */
+  readonly signal?: AbortSignal;
+}
+
+/** What is known of an entry that is under way. */
+interface UnderWay {
+  readonly tag: number;
+  /** Null: the completion goes to {@link CommandQueue.completions}. */
+  settle: ((completion: Completion | null, error: Error | null) => void) | null;
+}
+
+type State = "running" | "halted" | "stuck" | "closed";
+const DEFAULT_IDLE_LIMIT_MS = 1000;
+
+export class CommandQueue implements Disposable, AsyncIterable<Completion> {
+  readonly name: string;
+  readonly core: Core;
+  readonly #attachment: Attachment;
+  readonly #region: Region;
+  readonly #waiter: CompletionWaiter;
+  readonly #underWay: (UnderWay | null)[];
+  /** Entries that failed while the hardware may still use their blocks. */
+  readonly #orphans = new Set<number>();
+  readonly #arrived: Completion[] = [];
+  readonly #forgetRegion: () => void;
+  #count = 0;
+  #state: State = "running";
+  #fault: Error | null = null;
+  #wakeIterator: (() => void) | null = null;
+
+  private constructor(core: Core, region: Region, name: string, options: CommandQueueOptions) {
+    this.name = name;
+    this.core = core;
+    this.#region = region;
+    this.#attachment = new Attachment(core, region, name, options);
+    this.#underWay = new Array<UnderWay | null>(this.#attachment.ring.capacity).fill(null);
+    const interrupts = options.wait === "poll" ? null : core.interrupts(this.#attachment.object.queue);
+    this.#waiter = new CompletionWaiter(this.#attachment.ring, interrupts, {
+      look: () => this.poll(),
+      check: () => this.#check(),
+    });
+    this.#forgetRegion = region.onClose(() => this.close());
+  }
+
+  /** Creates the queue's object in the region, and attaches and starts the queue.
+   * @throws ArgumentError, InUseError, QueueStuckError, QueueHaltedError, DeviceGoneError; the directory's errors */
+  static create(
+    core: Core,
+    region: Region,
+    name: string,
+    options: QueueShape & CommandQueueOptions,
+  ): CommandQueue {
+    createQueueObject(core, region, name, options);
+    try {
+      return new CommandQueue(core, region, name, options);
+    } catch (error) {
+      if (!(error instanceof QueueStuckError)) region.directory.remove(name);
+      throw error;
+    }
+  }
+
+  /** Attaches to a queue whose object exists: the owner closed it or died. @throws as {@link create} */
+  static open(core: Core, region: Region, name: string, options: CommandQueueOptions = {}): CommandQueue {
+    return new CommandQueue(core, region, name, options);
+  }
+
+  /** Commands that can be under way. */
+  get capacity(): number {
+    return this.#attachment.ring.capacity;
+  }
+
+  /** Commands that can be submitted now. */
+  get room(): number {
+    return this.#attachment.ring.room;
+  }
+
+  /** Commands submitted and not completed. */
+  get underWay(): number {
+    return this.#count;
+  }
+
+  get state(): State {
+    return this.#state;
+  }
+
+  /** The layer without objects. Do not mix: its reap() takes completions away from promises. */
+  get blocks(): BlockQueue {
+    this.#assertUsable();
+    return this.#attachment.blocks;
+  }
+
+  /** Counters of the core; register reads. */
+  get counters(): QueueCounters {
+    return this.core.counters(this.#attachment.object.queue);
+  }
+
+  /** Ticks of a paced queue that found nothing to do (PROTOCOL.md §10.7). A register read. */
+  get missed(): number {
+    return this.core.registers.read(this.#attachment.page + DeviceRegister.missed) >>> 0;
+  }
+
+  /** A free block of the queue's pool; null when there is none. */
+  loan(): Block | null {
+    return Block.loan(this.#attachment.object.pool, this.#attachment.participant);
+  }
+
+  /**
+   * Submits a batch with one doorbell. A promise each: it resolves with the completion, and rejects when the core reports an error, the queue is reset, or the
+   * time is over.
+   * @throws CommandInvalidError, BlockBusyError, QueueFullError, QueueHaltedError, QueueClosedError; then nothing of the batch was submitted
+   */
+  submit(commands: readonly Command[], options: SubmitOptions = {}): Promise<Completion>[] {
+    options.signal?.throwIfAborted();
+    const entries = this.#stage(commands);
+    const promises = entries.map((entry, i) => this.#promise(entry, commands[i]!.tag ?? 0, options));
+    this.#ring();
+    return promises;
+  }
+
+  /** {@link submit} of one command. */
+  run(command: Command, options: SubmitOptions = {}): Promise<Completion> {
+    try {
+      return this.submit([command], options)[0]!;
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /** Submits a batch whose completions, good and bad, come from the iterator of this queue: `for await (const completion of queue)`. */
+  post(commands: readonly Command[]): void {
+    const entries = this.#stage(commands);
+    entries.forEach((entry, i) => {
+      this.#underWay[entry] = { tag: commands[i]!.tag ?? 0, settle: null };
+    });
+    this.#ring();
+  }
+
+  #stage(commands: readonly Command[]): number[] {
+    this.#assertUsable();
+    const { blocks } = this.#attachment;
+    const entries: number[] = [];
+    try {
+      for (const command of commands) entries.push(stageCommand(blocks, command));
+    } catch (error) {
+      blocks.unstage();
+      throw error;
+    }
+    return entries;
+  }
+
+  #ring(): void {
+    this.#count += this.#attachment.blocks.submit();
+    this.#waiter.expect();
+  }
+
+  #promise(entry: number, tag: number, options: SubmitOptions): Promise<Completion> {
+    return new Promise<Completion>((resolve, reject) => {
+      let timer: ReturnType<typeof setTimeout> | undefined;
+      const onAbort = (): void => leave(options.signal?.reason);
+      const done = (): void => {
+        clearTimeout(timer);
+        options.signal?.removeEventListener("abort", onAbort);
+      };
+      const underWay: UnderWay = {
+        tag,
+        settle: (completion, error) => {
+          done();
+          if (completion === null) reject(error);
+          else if (completion.status === Status.OK) resolve(completion);
+          else reject(new CommandFailedError(completion.status));
+        },
+      };
+      // The entry stays under way; its completion is for nobody.
+      const leave = (reason: unknown): void => {
+        done();
+        underWay.settle = forNobody;
+        reject(reason);
+      };
+      const { timeoutMs } = options;
+      if (timeoutMs !== undefined && Number.isFinite(timeoutMs))
+        timer = setTimeout(() => leave(new CommandTimeoutError(timeoutMs)), timeoutMs);
+      options.signal?.addEventListener("abort", onAbort);
+      this.#underWay[entry] = underWay;
+    });
+  }
+
+  /** Looks for completions and delivers them; returns how many there were. */
+  poll(): number {
+    if (this.#state !== "running") return 0;
+    try {
+      return this.#deliver();
+    } catch (error) {
+      if (!(error instanceof Error)) throw error;
+      this.#break(error);
+      return 0;
+    }
+  }
+
+  #deliver(): number {
+    const { blocks, ring } = this.#attachment;
+    let total = 0;
+    for (let count = blocks.reap(this.capacity); count > 0; count = blocks.reap(this.capacity)) {
+      for (let i = 0; i < count; i++) {
+        const entry = ring.completed[i * CompletionLayout.sizeWords + CompletionLayout.tagWord]!;
+        const underWay = this.#underWay[entry] ?? null;
+        this.#underWay[entry] = null;
+        if (underWay === null) continue;
+        this.#count--;
+        this.#hand(underWay, readCompletion(ring.completed, i, underWay.tag));
+      }
+      total += count;
+    }
+    return total;
+  }
+
+  #hand(underWay: UnderWay, completion: Completion): void {
+    if (underWay.settle === null) {
+      this.#arrived.push(completion);
+      this.#wakeIterator?.();
+    } else {
+      underWay.settle(completion, null);
+    }
+  }
+
+  /** Blocks the thread until every command under way is completed; false at the time limit. The event loop stands still. */
+  block(options: { readonly timeoutMs?: number } = {}): boolean {
+    const deadlineMs = performance.now() + (options.timeoutMs ?? Number.POSITIVE_INFINITY);
+    for (let spins = 1; this.#count > 0 && this.#state === "running"; spins++) {
+      if (this.poll() > 0) continue;
+      if (spins % 64 !== 0) continue;
+      this.#check();
+      if (performance.now() >= deadlineMs) return false;
+      if (spins > 1024) Bun.sleepSync(0.05);
+    }
+    return this.#count === 0;
+  }
+
+  /** Completions of what was {@link post}ed, in the order of their arrival, until nothing posted is under way. */
+  async *[Symbol.asyncIterator](): AsyncGenerator<Completion, void, void> {
+    for (;;) {
+      const completion = this.#arrived.shift();
+      if (completion !== undefined) {
+        yield completion;
+        continue;
+      }
+      if (this.#fault !== null) throw this.#fault;
+      if (!this.#underWay.some((underWay) => underWay?.settle === null)) return;
+      await new Promise<void>((resolve) => {
+        this.#wakeIterator = resolve;
+      });
+      this.#wakeIterator = null;
+    }
+  }
+
+  /** Register reads: does the core still run this queue? */
+  #check(): void {
+    if (this.#state !== "running") return;
+    const { phase } = this.#attachment;
+    if (phase === "running") return;
+    // What completed before it stopped did complete.
+    this.poll();
+    if (phase === "gone") this.#break(new DeviceGoneError(this.core.registers.path));
+    else if (phase === "halted") this.#break(new QueueHaltedError(this.#attachment.haltCode));
+    else this.#break(new QueueResetError());
+  }
+
+  /** The queue does nothing more until reset(). Halted and gone mean that no block is in use any more; after a fault only a stop tells. */
+  #break(error: Error): void {
+    if (this.#state !== "running") return;
+    this.#state = "halted";
+    const quiet =
+      error instanceof QueueHaltedError ||
+      error instanceof DeviceGoneError ||
+      error instanceof QueueResetError;
+    this.#failAll(error, quiet);
+  }
+
+  /** Every command under way fails; with `quiet` the hardware has let go of its blocks. */
+  #failAll(error: Error, quiet: boolean): void {
+    this.#fault = error;
+    this.#waiter.pause();
+    for (let entry = 0; entry < this.capacity; entry++) {
+      const underWay = this.#underWay[entry];
+      if (underWay == null) continue;
+      if (quiet) this.#attachment.blocks.abandon(entry);
+      else this.#orphans.add(entry);
+      this.#underWay[entry] = null;
+      this.#count--;
+      underWay.settle?.(null, error);
+    }
+    this.#wakeIterator?.();
+  }
+
+  /**
+   * Stops the queue, waits until it is idle, fails what had not completed with QueueResetError, gives all blocks back, and starts again.
+   * @throws QueueStuckError when idle does not come: the blocks stay the hardware's, the queue is of no use any more; DeviceGoneError; QueueHaltedError
+   */
+  async reset(options: { readonly idleLimitMs?: number } = {}): Promise<void> {
+    if (this.#state === "closed" || this.#state === "stuck") this.#assertUsable();
+    this.#attachment.requestStop();
+    const limitMs = options.idleLimitMs ?? DEFAULT_IDLE_LIMIT_MS;
+    const deadlineMs = performance.now() + limitMs;
+    while (!this.#attachment.stopped) {
+      if (performance.now() >= deadlineMs) throw this.#quarantine(limitMs);
+      await Bun.sleep(0);
+    }
+    this.#wasStopped(new QueueResetError());
+    this.#attachment.start();
+    this.#waiter.restarted();
+    this.#fault = null;
+    this.#state = "running";
+  }
+
+  /** Idle was seen: what completed is delivered, the rest fails, and no block is the device's. */
+  #wasStopped(error: Error): void {
+    this.poll();
+    this.#failAll(error, true);
+    for (const entry of this.#orphans) this.#attachment.blocks.abandon(entry);
+    this.#orphans.clear();
+    this.#attachment.settle();
+  }
+
+  #quarantine(limitMs: number): QueueStuckError {
+    const error = new QueueStuckError(limitMs, this.#attachment.object.countHeld());
+    this.#failAll(error, false);
+    this.#state = "stuck";
+    this.#waiter[Symbol.dispose]();
+    this.#forgetRegion();
+    this.#attachment.detach(true);
+    return error;
+  }
+
+  #assertUsable(): void {
+    this.#region.assertOpen();
+    if (this.#state === "closed") throw new QueueClosedError(this.name);
+    if (this.#state === "stuck") throw this.#fault ?? new QueueStuckError(0, 0);
+    if (this.#state === "halted")
+      throw this.#fault ?? new ArgumentError(`hardware queue ${this.name} is halted: reset() it`);
+  }
+
+  /** Stops the queue, blocking the thread for up to a second; commands under way fail with QueueClosedError. @throws QueueStuckError */
+  close(): void {
+    if (this.#state === "closed" || this.#state === "stuck") return;
+    this.#attachment.requestStop();
+    if (!this.#attachment.awaitStopped(DEFAULT_IDLE_LIMIT_MS)) throw this.#quarantine(DEFAULT_IDLE_LIMIT_MS);
+    this.#wasStopped(new QueueClosedError(this.name));
+    this.#state = "closed";
+    this.#waiter[Symbol.dispose]();
+    this.#forgetRegion();
+    this.#attachment.detach(false);
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+function forNobody(): void {
+  // A completion that nobody waits for any more.
+}
