@@ -295,8 +295,17 @@ export class CommandRing {
 
   /** The next completion is there: a hint. */
   ready(): boolean {
-    const word = this.cqWord + ((this.reaped & this.mask) << 3) + CompletionLayout.validityWord;
-    return this.words[word] === validityOf(this.epoch, this.reaped, this.capacityLog2);
+    return this.readyAt(0);
+  }
+
+  /** Completion `i` of those that are not reaped yet is there, and so are all before it: a hint, for a loop that waits. */
+  readyAt(i: number): boolean {
+    const index = (this.reaped + i) | 0;
+    const word = (this.cqWord + ((index & this.mask) << 3)) | 0;
+    if (this.words[word + CompletionLayout.validityWord] === validityOf(this.epoch, index, this.capacityLog2))
+      return true;
+    pause();
+    return false;
   }
 
   /** Interrupt after `count` completions, or `cycles` clocks after the first; 0, 0: none. May be changed at any time. */

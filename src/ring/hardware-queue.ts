@@ -270,7 +270,7 @@ export class HardwareQueue {
    * The order is what recovery relies on: held before the holders' bit.
    */
   give(block: number, bit: number): boolean {
-    const held = ((this.pool.generation(block) & HELD_GENERATION_MASK) << 1) | 1;
+    const held = ((this.pool.ownGeneration(block) & HELD_GENERATION_MASK) << 1) | 1;
     storePlain(this.words, this.heldWord + block, held);
     // SYNC give: the CAS is a fence; whoever sees bit 31 sees held.
     if (this.pool.handOver(block, bit, DEVICE_BIT)) return true;

@@ -197,6 +197,11 @@ export class Pool {
     return loadAcquire(this.#words, this.#control(block) + PoolLayout.generationWord);
   }
 
+  /** {@link generation} for the exclusive holder, who alone writes it: no acquire. */
+  ownGeneration(block: number): number {
+    return loadHint(this.#words, this.#control(block) + PoolLayout.generationWord);
+  }
+
   /** Whether the participant with `bit` holds the block in just this generation. */
   isHeld(block: number, bit: number, generation: number): boolean {
     return (this.holders(block) & bit) !== 0 && this.generation(block) === generation;
