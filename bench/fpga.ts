@@ -4,12 +4,9 @@
  *
  *     npm run bench:fpga [-- --json]
  */
-import { rmSync } from "node:fs";
 import { CommandQueue } from "../src/fpga/command-queue.ts";
-import { CommandRing } from "../src/fpga/command-ring.ts";
 import { Core } from "../src/fpga/core.ts";
-import { CompletionLayout, Opcode } from "../src/fpga/layout.ts";
-import type { Registers } from "../src/memory/register-file.ts";
+import { Opcode } from "../src/fpga/layout.ts";
 import { Pool } from "../src/ring/pool.ts";
 import { TestBoard } from "../test/fpga/boards.ts";
 
