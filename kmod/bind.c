@@ -40,6 +40,9 @@ static struct udb_bus udb_buses[] = {
 
 /* The only owner of bound buffers. */
 static LIST_HEAD(udb_bound);
+/* Things that others own; see udb_tie_to(). */
+static LIST_HEAD(udb_ties);
+/* Of both.  Held while a tie is cut, so that its owner can not free it meanwhile. */
 static DEFINE_MUTEX(udb_bound_lock);
 
 static void udb_bound_take(struct device *parent, struct list_head *taken)
@@ -91,10 +94,30 @@ int udb_bind_delete_managed(const char *name)
 	return 0;
 }
 
+static void udb_cut_ties(struct device *parent)
+{
+	struct udb_tie *tie, *next;
+
+	mutex_lock(&udb_bound_lock);
+	list_for_each_entry_safe(tie, next, &udb_ties, link) {
+		if (tie->parent == parent) {
+			list_del_init(&tie->link);
+			tie->cut(tie);
+		}
+	}
+	mutex_unlock(&udb_bound_lock);
+}
+
+/*
+ * DEL comes while the device still works.  REMOVED comes when nobody finds it on
+ * its bus any more: for whoever found it just before that.
+ */
 static int udb_bus_event(struct notifier_block *nb, unsigned long event, void *data)
 {
-	if (event == BUS_NOTIFY_DEL_DEVICE)
+	if (event == BUS_NOTIFY_DEL_DEVICE || event == BUS_NOTIFY_REMOVED_DEVICE) {
 		udb_bound_destroy(data);
+		udb_cut_ties(data);
+	}
 	return NOTIFY_DONE;
 }
 
@@ -140,6 +163,98 @@ static int udb_bind_mask(struct device *dev, const struct udb_spec *spec)
 }
 
 /**
+ * udb_bind_get - a device of somebody else's, with a usable DMA mask
+ * @parent: BUS/DEVICE, or DEVICE on the platform bus
+ * @spec: for what
+ *
+ * Return: the device with a reference; or an ERR_PTR, -EINVAL if there is no such
+ * device, after saying why in the log.
+ */
+struct device *udb_bind_get(const char *parent, const struct udb_spec *spec)
+{
+	const char *why;
+	struct device *dev = udb_bind_find(parent, &why);
+	int error;
+
+	if (!dev) {
+		pr_err("u-dma-buf: %s: bind=%s: %s. Remedy: BUS/DEVICE as in /sys/bus/BUS/devices\n",
+		       spec->name, parent, why);
+		return ERR_PTR(-EINVAL);
+	}
+	error = udb_bind_mask(dev, spec);
+	if (error) {
+		pr_err("u-dma-buf: %s: bind=%s: the device has no usable DMA mask (error %d)\n",
+		       spec->name, parent, error);
+		put_device(dev);
+		return ERR_PTR(error);
+	}
+	return dev;
+}
+
+/*
+ * Is it still on its bus?  If so, its removal is yet to be announced to what is on
+ * our lists by now.
+ */
+static bool udb_bind_is_current(const char *parent, struct device *dev)
+{
+	const char *why;
+	struct device *found = udb_bind_find(parent, &why);
+
+	put_device(found);
+	return found == dev;
+}
+
+/**
+ * udb_tie_to - have something done when a device is removed
+ * @tie: of the thing; cut and nothing else is set
+ * @name: BUS/DEVICE
+ * @parent: that device, which the caller holds until udb_untie()
+ *
+ * cut() may be called before this returns, and is called at most once.
+ *
+ * Return: 0, or -ENODEV if the device is gone already and cut() is not called.
+ */
+int udb_tie_to(struct udb_tie *tie, const char *name, struct device *parent)
+{
+	bool cut;
+
+	tie->parent = parent;
+	mutex_lock(&udb_bound_lock);
+	list_add(&tie->link, &udb_ties);
+	mutex_unlock(&udb_bound_lock);
+	if (udb_bind_is_current(name, parent))
+		return 0;
+	mutex_lock(&udb_bound_lock);
+	cut = list_empty(&tie->link);
+	list_del_init(&tie->link);
+	mutex_unlock(&udb_bound_lock);
+	return cut ? 0 : -ENODEV;
+}
+
+/* When it returns, cut() is over or will never be called. */
+void udb_untie(struct udb_tie *tie)
+{
+	mutex_lock(&udb_bound_lock);
+	list_del_init(&tie->link);
+	mutex_unlock(&udb_bound_lock);
+}
+
+/* Return: false if it is not there any more, being destroyed with its parent. */
+static bool udb_bound_remove(struct udb_device *udev)
+{
+	struct udb_device *other;
+	bool found = false;
+
+	mutex_lock(&udb_bound_lock);
+	list_for_each_entry(other, &udb_bound, bound_link)
+		found |= other == udev;
+	if (found)
+		list_del(&udev->bound_link);
+	mutex_unlock(&udb_bound_lock);
+	return found;
+}
+
+/**
  * udb_bind_create - make a buffer for a device that exists
  * @parent: BUS/DEVICE, or DEVICE on the platform bus
  * @spec: what to make
@@ -149,31 +264,26 @@ static int udb_bind_mask(struct device *dev, const struct udb_spec *spec)
  */
 int udb_bind_create(const char *parent, const struct udb_spec *spec)
 {
+	struct device *dev = udb_bind_get(parent, spec);
 	struct udb_device *udev;
-	struct device *dev;
-	const char *why;
-	int error;
+	int error = 0;
 
-	dev = udb_bind_find(parent, &why);
-	if (!dev) {
-		pr_err("u-dma-buf: %s: bind=%s: %s. Remedy: BUS/DEVICE as in /sys/bus/BUS/devices\n",
-		       spec->name, parent, why);
-		return -EINVAL;
-	}
-	error = udb_bind_mask(dev, spec);
-	if (error) {
-		pr_err("u-dma-buf: %s: bind=%s: the device has no usable DMA mask (error %d)\n",
-		       spec->name, parent, error);
-		goto put;
-	}
+	if (IS_ERR(dev))
+		return PTR_ERR(dev);
 	udev = udb_device_create(dev, spec);
 	if (IS_ERR(udev)) {
 		error = PTR_ERR(udev);
 		goto put;
 	}
+	get_device(&udev->dev);
 	mutex_lock(&udb_bound_lock);
 	list_add(&udev->bound_link, &udb_bound);
 	mutex_unlock(&udb_bound_lock);
+	if (!udb_bind_is_current(parent, dev) && udb_bound_remove(udev)) {
+		udb_device_destroy(udev);
+		error = -ENODEV;
+	}
+	put_device(&udev->dev);
 put:
 	put_device(dev);
 	return error;
@@ -186,7 +296,8 @@ int __init udb_bind_init(void)
 
 	for (i = 0; i < ARRAY_SIZE(udb_buses); i++) {
 		udb_buses[i].notifier.notifier_call = udb_bus_event;
-		error = bus_register_notifier(udb_buses[i].bus, &udb_buses[i].notifier);
+		error = udb_inject() ? -ENOMEM :
+			bus_register_notifier(udb_buses[i].bus, &udb_buses[i].notifier);
 		if (error)
 			goto undo;
 	}

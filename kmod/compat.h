@@ -8,6 +8,7 @@
 #define UDB_COMPAT_H
 
 #include <linux/device.h>
+#include <linux/eventfd.h>
 #include <linux/gfp.h>
 #include <linux/mm.h>
 #include <linux/module.h>
@@ -51,6 +52,16 @@ static inline int udb_set_dma_coherent(struct device *dev, bool coherent)
 	return 0;
 #else
 	return coherent ? 0 : -EINVAL;
+#endif
+}
+
+/* 6.8: always by one. */
+static inline void udb_eventfd_signal(struct eventfd_ctx *ctx)
+{
+#if UDB_HAVE_EVENTFD_SIGNAL_ONE
+	eventfd_signal(ctx);
+#else
+	eventfd_signal(ctx, 1);
 #endif
 }
 

@@ -64,6 +64,7 @@ static unsigned long udb_take_window(unsigned long start, unsigned long end)
 	for (pfn = start; pfn < end; pfn = next) {
 		next = min(pfn + UDB_PIECE_PAGES, end);
 		if (fatal_signal_pending(current) ||
+		    udb_inject() ||
 		    udb_alloc_contig_range(pfn, next, GFP_KERNEL | __GFP_NOWARN))
 			break;
 		cond_resched();

@@ -343,7 +343,7 @@ struct udb_device *udb_device_create(struct device *dma_dev, const struct udb_sp
 		return ERR_PTR(minor);
 	}
 
-	udev = kzalloc(sizeof(*udev), GFP_KERNEL);
+	udev = udb_zalloc(sizeof(*udev));
 	if (!udev) {
 		error = -ENOMEM;
 		goto put_minor;
@@ -367,12 +367,12 @@ struct udb_device *udb_device_create(struct device *dma_dev, const struct udb_sp
 	if (!udev->sync.size)
 		udev->sync.size = m->size;
 
-	error = dev_set_name(&udev->dev, "%s", spec->name);
+	error = udb_inject() ? -ENOMEM : dev_set_name(&udev->dev, "%s", spec->name);
 	if (error)
 		goto put_udev;
 	cdev_init(&udev->cdev, &udb_fops);
 	udev->cdev.owner = THIS_MODULE;
-	error = cdev_device_add(&udev->cdev, &udev->dev);
+	error = udb_inject() ? -ENOMEM : cdev_device_add(&udev->cdev, &udev->dev);
 	if (error) {
 		pr_err("u-dma-buf: %s: the device can not be registered (error %d); is the name taken?\n",
 		       spec->name, error);
@@ -406,11 +406,12 @@ void udb_device_destroy(struct udb_device *udev)
 
 int __init udb_class_init(void)
 {
-	int error = alloc_chrdev_region(&udb_first_devt, 0, UDB_MINORS, UDB_DRIVER_NAME);
+	int error = udb_inject() ? -ENOMEM :
+		    alloc_chrdev_region(&udb_first_devt, 0, UDB_MINORS, UDB_DRIVER_NAME);
 
 	if (error)
 		return error;
-	error = class_register(&udb_class);
+	error = udb_inject() ? -ENOMEM : class_register(&udb_class);
 	if (error)
 		unregister_chrdev_region(udb_first_devt, UDB_MINORS);
 	return error;

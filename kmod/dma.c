@@ -20,6 +20,15 @@ static const enum dma_data_direction udb_directions[] = {
 	DMA_BIDIRECTIONAL, DMA_TO_DEVICE, DMA_FROM_DEVICE,
 };
 
+/* Return: false if it is none of uapi/u-dma-buf.h. */
+bool udb_direction(unsigned int direction, enum dma_data_direction *kernels)
+{
+	if (direction >= ARRAY_SIZE(udb_directions))
+		return false;
+	*kernels = udb_directions[direction];
+	return true;
+}
+
 static bool udb_is_translated(struct device *dev)
 {
 	struct iommu_domain *domain = iommu_get_domain_for_dev(dev);
@@ -121,15 +130,17 @@ int udb_dma_attach(struct udb_memory *m, struct device *dev)
 		return 0;
 	}
 
+	if (udb_inject())
+		return -ENOMEM;
 	addr = dma_map_page(dev, udb_page(m, 0), 0, udb_map_size(m), DMA_BIDIRECTIONAL);
 	if (dma_mapping_error(dev, addr)) {
-		pr_err("u-dma-buf: %s: the kernel can not map %llu bytes for %s without a bounce buffer. Remedy: no swiotlb=force, or a wider dma_mask_bit\n",
+		pr_err_ratelimited("u-dma-buf: %s: the kernel can not map %llu bytes for %s without a bounce buffer. Remedy: no swiotlb=force, or a wider dma_mask_bit\n",
 		       m->name, m->size, dev_name(dev));
 		return -EIO;
 	}
 	if (!udb_dma_is_direct(dev, addr, udb_phys(m), udb_map_size(m))) {
 		dma_unmap_page(dev, addr, udb_map_size(m), DMA_BIDIRECTIONAL);
-		pr_err("u-dma-buf: %s: the mapping for %s goes through a bounce buffer and is refused. Remedy: no swiotlb=force, or a wider dma_mask_bit\n",
+		pr_err_ratelimited("u-dma-buf: %s: the mapping for %s goes through a bounce buffer and is refused. Remedy: no swiotlb=force, or a wider dma_mask_bit\n",
 		       m->name, dev_name(dev));
 		return -EIO;
 	}
@@ -144,7 +155,8 @@ int udb_dma_attach(struct udb_memory *m, struct device *dev)
  * @m: the memory
  *
  * The device, its driver or the last user goes.  The memory stays for whoever
- * still has it mapped; device addresses and sync then fail with ENODEV.
+ * still has it mapped; device addresses and sync then fail with ENODEV, and
+ * nobody waits for a doorbell any more.
  */
 void udb_memory_detach(struct udb_memory *m)
 {
@@ -158,6 +170,7 @@ void udb_memory_detach(struct udb_memory *m)
 		m->dma_addr = 0;
 	}
 	up_write(&m->dma_lock);
+	udb_bells_gone(&m->bells);
 }
 
 /* Return: 0 with the device address in @addr, or -ENODEV after detach. */
@@ -187,10 +200,10 @@ int udb_dma_addr(struct udb_memory *m, dma_addr_t *addr)
 int udb_sync_range(struct udb_memory *m, u64 offset, u64 size,
 		   unsigned int direction, bool for_device)
 {
+	enum dma_data_direction kernels;
 	int error = 0;
 
-	if (direction >= ARRAY_SIZE(udb_directions) || offset > m->size ||
-	    size > m->size - offset)
+	if (!udb_direction(direction, &kernels) || offset > m->size || size > m->size - offset)
 		return -EINVAL;
 
 	down_read(&m->dma_lock);
@@ -199,11 +212,9 @@ int udb_sync_range(struct udb_memory *m, u64 offset, u64 size,
 	else if (m->coherent || !size)
 		error = 0;
 	else if (for_device)
-		dma_sync_single_for_device(m->dma_dev, m->dma_addr + offset, size,
-					   udb_directions[direction]);
+		dma_sync_single_for_device(m->dma_dev, m->dma_addr + offset, size, kernels);
 	else
-		dma_sync_single_for_cpu(m->dma_dev, m->dma_addr + offset, size,
-					udb_directions[direction]);
+		dma_sync_single_for_cpu(m->dma_dev, m->dma_addr + offset, size, kernels);
 	up_read(&m->dma_lock);
 	return error;
 }

@@ -48,6 +48,8 @@ static int udb_fill_table(struct sg_table *table, const struct udb_export *e)
 	unsigned int i;
 	int error;
 
+	if (udb_inject())
+		return -ENOMEM;
 	error = sg_alloc_table(table, DIV_ROUND_UP_ULL(e->size, UDB_SEGMENT_BYTES), GFP_KERNEL);
 	if (error)
 		return error;
@@ -64,7 +66,7 @@ static int udb_fill_table(struct sg_table *table, const struct udb_export *e)
 static int udb_dmabuf_attach(struct dma_buf *dmabuf, struct dma_buf_attachment *attachment)
 {
 	struct udb_export *e = dmabuf->priv;
-	struct udb_attachment *a = kzalloc(sizeof(*a), GFP_KERNEL);
+	struct udb_attachment *a = udb_zalloc(sizeof(*a));
 	int error;
 
 	if (!a)
@@ -226,7 +228,7 @@ static struct dma_buf *udb_dmabuf_create(struct file *file, struct udb_memory *m
 					 const struct u_dma_buf_export *arg)
 {
 	DEFINE_DMA_BUF_EXPORT_INFO(info);
-	struct udb_export *e = kzalloc(sizeof(*e), GFP_KERNEL);
+	struct udb_export *e = udb_zalloc(sizeof(*e));
 	struct dma_buf *dmabuf;
 
 	if (!e)
@@ -244,7 +246,7 @@ static struct dma_buf *udb_dmabuf_create(struct file *file, struct udb_memory *m
 	info.size = arg->size;
 	info.flags = arg->flags & (O_ACCMODE | O_SYNC);
 	info.priv = e;
-	dmabuf = dma_buf_export(&info);
+	dmabuf = udb_inject() ? ERR_PTR(-ENOMEM) : dma_buf_export(&info);
 	if (IS_ERR(dmabuf)) {
 		fput(file);
 		kfree(e);

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 /* File operations of /dev/udmabufN. */
+#include <linux/anon_inodes.h>
+#include <linux/err.h>
 #include <linux/fs.h>
 #include <linux/module.h>
 #include <linux/slab.h>
@@ -8,17 +10,37 @@
 #include "compat.h"
 #include "udb.h"
 
+static struct udb_file *udb_file_create(struct udb_memory *m)
+{
+	struct udb_file *uf = udb_zalloc(sizeof(*uf));
+
+	if (!uf)
+		return NULL;
+	mutex_init(&uf->lock);
+	uf->memory = udb_memory_get(m);
+	udb_listener_add(&m->bells, &uf->listener);
+	return uf;
+}
+
+static void udb_file_destroy(struct udb_file *uf)
+{
+	udb_listener_remove(&uf->memory->bells, &uf->listener);
+	udb_memory_put(uf->memory);
+	if (uf->udev)
+		put_device(&uf->udev->dev);
+	mutex_destroy(&uf->lock);
+	kfree(uf);
+}
+
 static int udb_open(struct inode *inode, struct file *file)
 {
 	struct udb_device *udev = container_of(inode->i_cdev, struct udb_device, cdev);
-	struct udb_file *uf = kzalloc(sizeof(*uf), GFP_KERNEL);
+	struct udb_file *uf = udb_file_create(udev->memory);
 
 	if (!uf)
 		return -ENOMEM;
-	mutex_init(&uf->lock);
 	get_device(&udev->dev);
 	uf->udev = udev;
-	uf->memory = udb_memory_get(udev->memory);
 	if (uf->memory->inode)
 		file->f_mapping = uf->memory->inode->i_mapping;
 	file->private_data = uf;
@@ -31,10 +53,7 @@ static int udb_release(struct inode *inode, struct file *file)
 
 	/* The private inode goes with the memory. */
 	file->f_mapping = inode->i_mapping;
-	udb_memory_put(uf->memory);
-	put_device(&uf->udev->dev);
-	mutex_destroy(&uf->lock);
-	kfree(uf);
+	udb_file_destroy(uf);
 	return 0;
 }
 
@@ -140,6 +159,7 @@ const struct file_operations udb_fops = {
 	.open		= udb_open,
 	.release	= udb_release,
 	.mmap		= udb_file_mmap,
+	.poll		= udb_poll,
 	.llseek		= udb_llseek,
 	.read_iter	= udb_read_iter,
 	.write_iter	= udb_write_iter,
@@ -148,3 +168,33 @@ const struct file_operations udb_fops = {
 	.unlocked_ioctl	= udb_ioctl,
 	.compat_ioctl	= compat_ptr_ioctl,
 };
+
+/**
+ * udb_anonymous_file - a file of a memory that has no device node
+ * @m: the memory; the file takes a reference of its own
+ * @flags: O_RDONLY or O_RDWR, O_SYNC
+ *
+ * Return: the file, or an ERR_PTR.
+ */
+struct file *udb_anonymous_file(struct udb_memory *m, unsigned int flags)
+{
+	struct udb_file *uf = udb_file_create(m);
+	struct file *file;
+
+	if (!uf)
+		return ERR_PTR(-ENOMEM);
+	uf->own_sync = true;
+	uf->sync = (struct udb_sync){ .mode = 1, .size = m->size };
+	file = udb_inject() ? ERR_PTR(-ENOMEM) :
+	       anon_inode_getfile("[u-dma-buf]", &udb_fops, uf, flags & O_ACCMODE);
+	if (IS_ERR(file)) {
+		udb_file_destroy(uf);
+		return file;
+	}
+	/* What open() does for files with a name. */
+	file->f_flags |= flags & O_SYNC;
+	file->f_mode |= FMODE_LSEEK | FMODE_PREAD | FMODE_PWRITE;
+	if (m->inode)
+		file->f_mapping = m->inode->i_mapping;
+	return file;
+}

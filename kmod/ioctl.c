@@ -184,6 +184,8 @@ static long udb_get_buffer(struct udb_file *uf, void __user *arg)
 
 	if (m->coherent)
 		out.flags |= U_DMA_BUF_BUFFER_COHERENT;
+	if (m->anonymous)
+		out.flags |= U_DMA_BUF_BUFFER_ANONYMOUS;
 	if (m->kind == U_DMA_BUF_MEMORY_CMA || m->kind == U_DMA_BUF_MEMORY_POOL)
 		out.flags |= U_DMA_BUF_BUFFER_NO_LONGTERM_PIN;
 	if (udb_dma_addr(m, &addr))
@@ -194,27 +196,41 @@ static long udb_get_buffer(struct udb_file *uf, void __user *arg)
 	return copy_to_user(arg, &out, sizeof(out)) ? -EFAULT : 0;
 }
 
+/**
+ * udb_get_ranges - the argument of SYNC_RANGES
+ * @arg: its address
+ * @in: filled in and checked
+ *
+ * Return: the ranges, unchecked, to be given to kfree(); or an ERR_PTR.
+ */
+struct u_dma_buf_range *udb_get_ranges(const void __user *arg,
+				       struct u_dma_buf_sync_ranges *in)
+{
+	if (copy_from_user(in, arg, sizeof(*in)))
+		return ERR_PTR(-EFAULT);
+	if (in->command != U_DMA_BUF_SYNC_FOR_CPU && in->command != U_DMA_BUF_SYNC_FOR_DEVICE)
+		return ERR_PTR(-EINVAL);
+	if (in->reserved || !in->count || in->count > U_DMA_BUF_SYNC_RANGES_MAX)
+		return ERR_PTR(-EINVAL);
+	if (udb_inject())
+		return ERR_PTR(-ENOMEM);
+	return memdup_user(u64_to_user_ptr(in->ranges),
+			   in->count * sizeof(struct u_dma_buf_range));
+}
+
 static long udb_sync_ranges(struct file *file, struct udb_file *uf, void __user *arg)
 {
 	struct u_dma_buf_sync_ranges in;
-	struct u_dma_buf_range *ranges;
+	struct u_dma_buf_range *ranges = udb_get_ranges(arg, &in);
 	bool for_device;
 	long error = 0;
 	u32 i;
 
-	if (copy_from_user(&in, arg, sizeof(in)))
-		return -EFAULT;
-	if (in.command != U_DMA_BUF_SYNC_FOR_CPU && in.command != U_DMA_BUF_SYNC_FOR_DEVICE)
-		return -EINVAL;
-	if (in.reserved || !in.count || in.count > U_DMA_BUF_SYNC_RANGES_MAX)
-		return -EINVAL;
-	for_device = in.command == U_DMA_BUF_SYNC_FOR_DEVICE;
-	if (!udb_may_sync(file, for_device))
-		return -EACCES;
-
-	ranges = memdup_user(u64_to_user_ptr(in.ranges), in.count * sizeof(*ranges));
 	if (IS_ERR(ranges))
 		return PTR_ERR(ranges);
+	for_device = in.command == U_DMA_BUF_SYNC_FOR_DEVICE;
+	if (!udb_may_sync(file, for_device))
+		error = -EACCES;
 	for (i = 0; i < in.count && !error; i++)
 		error = udb_sync_and_own(uf->memory, ranges[i].offset, ranges[i].size,
 					 in.direction, for_device);
@@ -229,6 +245,47 @@ static long udb_ioctl_export(struct file *file, struct u_dma_buf_export __user *
 	if (copy_from_user(&export, arg, sizeof(export)))
 		return -EFAULT;
 	return udb_export(file, &export, arg);
+}
+
+/* A ring is a store that others see. */
+static long udb_ioctl_ring(struct file *file, struct udb_file *uf, u32 __user *arg)
+{
+	u32 mask;
+
+	if (get_user(mask, arg))
+		return -EFAULT;
+	if (!(file->f_mode & FMODE_WRITE))
+		return -EACCES;
+	return udb_ring(&uf->memory->bells, mask);
+}
+
+static long udb_ioctl_listen(struct udb_file *uf, u32 __user *arg)
+{
+	u32 mask;
+
+	if (get_user(mask, arg))
+		return -EFAULT;
+	return udb_listen(&uf->memory->bells, &uf->listener, mask);
+}
+
+static long udb_ioctl_take(struct udb_file *uf, void __user *arg)
+{
+	struct u_dma_buf_rings out = { 0 };
+
+	udb_take_rings(&uf->memory->bells, &uf->listener, &out);
+	if (!copy_to_user(arg, &out, sizeof(out)))
+		return 0;
+	udb_untake_rings(&uf->memory->bells, &uf->listener, &out);
+	return -EFAULT;
+}
+
+static long udb_ioctl_eventfd(struct udb_file *uf, void __user *arg)
+{
+	struct u_dma_buf_eventfd in;
+
+	if (copy_from_user(&in, arg, sizeof(in)))
+		return -EFAULT;
+	return udb_set_eventfd(&uf->memory->bells, &uf->listener, &in);
 }
 
 long udb_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
@@ -262,6 +319,14 @@ long udb_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return udb_get_buffer(uf, user);
 	case U_DMA_BUF_IOCTL_SYNC_RANGES:
 		return udb_sync_ranges(file, uf, user);
+	case U_DMA_BUF_IOCTL_RING:
+		return udb_ioctl_ring(file, uf, user);
+	case U_DMA_BUF_IOCTL_LISTEN:
+		return udb_ioctl_listen(uf, user);
+	case U_DMA_BUF_IOCTL_TAKE:
+		return udb_ioctl_take(uf, user);
+	case U_DMA_BUF_IOCTL_EVENTFD:
+		return udb_ioctl_eventfd(uf, user);
 	}
 	return -ENOTTY;
 }

@@ -154,11 +154,16 @@ static int __init udb_init(void)
 	error = udb_create_all();
 	if (error)
 		goto destroy_all;
-	error = udb_manager_init();
+	error = udb_anonymous_init();
 	if (error)
 		goto destroy_all;
+	error = udb_manager_init();
+	if (error)
+		goto exit_anonymous;
 	return 0;
 
+exit_anonymous:
+	udb_anonymous_exit();
 destroy_all:
 	udb_destroy_all();
 	udb_platform_exit();
@@ -176,6 +181,7 @@ exit_memory:
 static void __exit udb_exit(void)
 {
 	udb_manager_exit();
+	udb_anonymous_exit();
 	udb_destroy_all();
 	udb_platform_exit();
 	udb_bind_exit();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
 /*
- * /dev/u-dma-buf-mgr: buffers made and deleted at run time, in the text
- * commands of u-dma-buf-mgr.
+ * /dev/u-dma-buf-mgr: buffers made and deleted at run time, by ioctl
+ * (uapi/u-dma-buf.h) or in the text commands of u-dma-buf-mgr.
  *
  *   create NAME SIZE [OPTION...]	or size=SIZE
  *   delete NAME
@@ -40,11 +40,32 @@ static DEFINE_MUTEX(udb_manager_lock);
 
 struct udb_create {
 	struct udb_spec spec;
+	int coherent;		/* -1: as the platform says */
+	const char *parent;	/* BUS/DEVICE, or NULL: a platform device of its own */
+};
+
+/* The same in the words of the text command. */
+struct udb_text_create {
+	struct udb_create create;
 	const char *bus;
 	const char *device;
 };
 
-static int udb_parse_option(struct udb_create *create, char *word)
+static void udb_create_defaults(struct udb_create *create)
+{
+	*create = (struct udb_create){
+		.coherent = -1,
+		.spec = {
+			.minor = -1,
+			.dma_mask_bits = udb_dma_mask_bits,
+			.mmap_mode = udb_mmap_mode,
+			.managed = true,
+			.sync = { .mode = 1 },
+		},
+	};
+}
+
+static int udb_parse_option(struct udb_text_create *text, char *word)
 {
 	static const char * const modes[] = {
 		[U_DMA_BUF_MMAP_OFF] = "quirk-mmap-off",
@@ -52,7 +73,7 @@ static int udb_parse_option(struct udb_create *create, char *word)
 		[U_DMA_BUF_MMAP_AUTO] = "quirk-mmap-auto",
 		[U_DMA_BUF_MMAP_PAGE] = "quirk-mmap-page",
 	};
-	struct udb_spec *spec = &create->spec;
+	struct udb_spec *spec = &text->create.spec;
 	int mode;
 
 	for (mode = U_DMA_BUF_MMAP_OFF; mode <= U_DMA_BUF_MMAP_PAGE; mode++) {
@@ -62,11 +83,11 @@ static int udb_parse_option(struct udb_create *create, char *word)
 		}
 	}
 	if (!strncmp(word, "bus=", 4)) {
-		create->bus = word + 4;
+		text->bus = word + 4;
 		return 0;
 	}
 	if (!strncmp(word, "device=", 7)) {
-		create->device = word + 7;
+		text->device = word + 7;
 		return 0;
 	}
 	if (!strncmp(word, "dma-mask=", 9)) {
@@ -91,28 +112,15 @@ static bool udb_is_name(const char *name)
 	return true;
 }
 
-static int udb_create_bound(const struct udb_create *create)
-{
-	char *parent = kasprintf(GFP_KERNEL, "%s/%s", create->bus ? create->bus : "platform",
-				 create->device);
-	int error;
-
-	if (!parent)
-		return -ENOMEM;
-	error = udb_bind_create(parent, &create->spec);
-	kfree(parent);
-	return error;
-}
-
 static int udb_create_platform(const struct udb_create *create)
 {
-	struct udb_managed *managed = kzalloc(sizeof(*managed), GFP_KERNEL);
+	struct udb_managed *managed = udb_zalloc(sizeof(*managed));
 	int error;
 
 	if (!managed)
 		return -ENOMEM;
 	managed->platform.spec = create->spec;
-	managed->platform.coherent = -1;
+	managed->platform.coherent = create->coherent;
 	error = udb_platform_create(&managed->platform, PLATFORM_DEVID_AUTO);
 	if (error)
 		kfree(managed);
@@ -121,31 +129,43 @@ static int udb_create_platform(const struct udb_create *create)
 	return error;
 }
 
-static int udb_do_create(char *arguments)
+/* With the lock. */
+static int udb_do_create(const struct udb_create *create)
 {
-	struct udb_create create = {
-		.spec = {
-			.minor = -1,
-			.dma_mask_bits = udb_dma_mask_bits,
-			.mmap_mode = udb_mmap_mode,
-			.managed = true,
-			.sync = { .mode = 1 },
-		},
-	};
-	char *name = strsep(&arguments, UDB_BLANKS), *word;
+	if (!create->spec.size || !udb_is_name(create->spec.name))
+		return -EINVAL;
+	return create->parent ? udb_bind_create(create->parent, &create->spec) :
+				udb_create_platform(create);
+}
+
+static int udb_text_create(char *arguments)
+{
+	char *name = strsep(&arguments, UDB_BLANKS), *word, *parent = NULL;
+	struct udb_text_create text = { 0 };
 	int error;
 
+	udb_create_defaults(&text.create);
 	if (!udb_is_name(name))
 		return -EINVAL;
-	strscpy(create.spec.name, name, sizeof(create.spec.name));
+	strscpy(text.create.spec.name, name, sizeof(text.create.spec.name));
 	while ((word = strsep(&arguments, UDB_BLANKS))) {
-		error = *word ? udb_parse_option(&create, word) : 0;
+		error = *word ? udb_parse_option(&text, word) : 0;
 		if (error)
 			return error;
 	}
-	if (!create.spec.size || (create.bus && !create.device))
+	if (text.bus && !text.device)
 		return -EINVAL;
-	return create.device ? udb_create_bound(&create) : udb_create_platform(&create);
+	if (text.device) {
+		parent = udb_inject() ? NULL :
+			 kasprintf(GFP_KERNEL, "%s/%s", text.bus ? text.bus : "platform",
+				   text.device);
+		if (!parent)
+			return -ENOMEM;
+	}
+	text.create.parent = parent;
+	error = udb_do_create(&text.create);
+	kfree(parent);
+	return error;
 }
 
 static void udb_managed_destroy(struct udb_managed *managed)
@@ -155,9 +175,9 @@ static void udb_managed_destroy(struct udb_managed *managed)
 	kfree(managed);
 }
 
-static int udb_do_delete(char *arguments)
+/* With the lock. */
+static int udb_do_delete(const char *name)
 {
-	char *name = strsep(&arguments, UDB_BLANKS);
 	struct udb_managed *managed;
 
 	if (!udb_is_name(name))
@@ -171,7 +191,7 @@ static int udb_do_delete(char *arguments)
 	return udb_bind_delete_managed(name);
 }
 
-static int udb_do_command(char *command)
+static int udb_text_command(char *command)
 {
 	char *arguments = strim(command), *verb;
 	int error = -EINVAL;
@@ -183,9 +203,9 @@ static int udb_do_command(char *command)
 		arguments = skip_spaces(arguments);
 	mutex_lock(&udb_manager_lock);
 	if (!strcmp(verb, "create"))
-		error = udb_do_create(arguments);
+		error = udb_text_create(arguments);
 	else if (!strcmp(verb, "delete"))
-		error = udb_do_delete(arguments);
+		error = udb_do_delete(strsep(&arguments, UDB_BLANKS));
 	mutex_unlock(&udb_manager_lock);
 	return error;
 }
@@ -208,14 +228,88 @@ static ssize_t udb_manager_write(struct file *file, const char __user *buf, size
 			text[i] = '\n';
 	rest = text;
 	while (!error && (command = strsep(&rest, UDB_COMMAND_END)))
-		error = udb_do_command(command);
+		error = udb_text_command(command);
 	kfree(text);
 	return error ? error : count;
+}
+
+static bool udb_is_terminated(const char *text, size_t size)
+{
+	return strnlen(text, size) < size;
+}
+
+static int udb_check_create(const struct u_dma_buf_create *in)
+{
+	const u32 both = U_DMA_BUF_CREATE_COHERENT | U_DMA_BUF_CREATE_NOT_COHERENT;
+
+	if (in->reserved || in->flags & ~both || in->flags == both)
+		return -EINVAL;
+	if (!udb_is_terminated(in->name, sizeof(in->name)) ||
+	    !udb_is_terminated(in->parent, sizeof(in->parent)) || (in->flags && in->parent[0]))
+		return -EINVAL;
+	if (in->dma_mask_bits && (in->dma_mask_bits < 12 || in->dma_mask_bits > 64))
+		return -EINVAL;
+	return in->mmap_mode > U_DMA_BUF_MMAP_CACHE ? -EINVAL : 0;
+}
+
+static long udb_ioctl_create(const void __user *arg)
+{
+	struct u_dma_buf_create in;
+	struct udb_create create;
+	long error;
+
+	if (copy_from_user(&in, arg, sizeof(in)))
+		return -EFAULT;
+	error = udb_check_create(&in);
+	if (error)
+		return error;
+	udb_create_defaults(&create);
+	create.spec.size = in.size;
+	strscpy(create.spec.name, in.name, sizeof(create.spec.name));
+	if (in.dma_mask_bits)
+		create.spec.dma_mask_bits = in.dma_mask_bits;
+	if (in.mmap_mode)
+		create.spec.mmap_mode = in.mmap_mode;
+	if (in.flags)
+		create.coherent = in.flags == U_DMA_BUF_CREATE_COHERENT;
+	if (in.parent[0])
+		create.parent = in.parent;
+	mutex_lock(&udb_manager_lock);
+	error = udb_do_create(&create);
+	mutex_unlock(&udb_manager_lock);
+	return error;
+}
+
+static long udb_ioctl_delete(const void __user *arg)
+{
+	struct u_dma_buf_delete in;
+	long error;
+
+	if (copy_from_user(&in, arg, sizeof(in)))
+		return -EFAULT;
+	if (!udb_is_terminated(in.name, sizeof(in.name)))
+		return -EINVAL;
+	mutex_lock(&udb_manager_lock);
+	error = udb_do_delete(in.name);
+	mutex_unlock(&udb_manager_lock);
+	return error;
+}
+
+static long udb_manager_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	if (cmd != U_DMA_BUF_IOCTL_CREATE && cmd != U_DMA_BUF_IOCTL_DELETE)
+		return -ENOTTY;
+	if (!(file->f_mode & FMODE_WRITE))
+		return -EACCES;
+	return cmd == U_DMA_BUF_IOCTL_CREATE ? udb_ioctl_create((const void __user *)arg) :
+					       udb_ioctl_delete((const void __user *)arg);
 }
 
 static const struct file_operations udb_manager_fops = {
 	.owner = THIS_MODULE,
 	.write = udb_manager_write,
+	.unlocked_ioctl = udb_manager_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
 	.llseek = noop_llseek,
 };
 
@@ -228,7 +322,7 @@ static struct miscdevice udb_manager = {
 
 int __init udb_manager_init(void)
 {
-	return misc_register(&udb_manager);
+	return udb_inject() ? -ENOMEM : misc_register(&udb_manager);
 }
 
 void udb_manager_exit(void)

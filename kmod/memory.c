@@ -25,6 +25,8 @@ static bool udb_exiting;
 
 static void udb_memory_destroy(struct udb_memory *m)
 {
+	if (m->payer)
+		udb_quota_return(m->payer, udb_map_size(m));
 	mutex_destroy(&m->view_lock);
 	kfree(m);
 }
@@ -60,6 +62,7 @@ static void udb_memory_release(struct kref *ref)
 {
 	struct udb_memory *m = container_of(ref, struct udb_memory, ref);
 
+	udb_untie(&m->tie);
 	udb_memory_detach(m);
 	if (m->inode)
 		udb_cache_destroy(m);
@@ -87,6 +90,33 @@ void udb_memory_put(struct udb_memory *m)
 	kref_put(&m->ref, udb_memory_release);
 }
 
+/* With the reference that put would count: the memory is not complete yet. */
+static int udb_memory_fill(struct udb_memory *m, struct device *dev,
+			   const struct udb_spec *spec)
+{
+	int error = 0;
+
+	if (spec->charged)
+		error = udb_quota_charge(udb_map_size(m), &m->payer);
+	if (!error)
+		error = udb_source_take(m, dev, udb_dma_limit(dev));
+	if (error) {
+		udb_memory_destroy(m);
+		return error;
+	}
+	if (m->kind == U_DMA_BUF_MEMORY_POOL && m->mmap_mode > U_DMA_BUF_MMAP_AUTO) {
+		pr_info("u-dma-buf: %s: a no-map memory-region has no pages, so it is mapped with quirk_mmap_mode 1; \"reusable\" instead of \"no-map\" gives pages\n",
+			m->name);
+		m->mmap_mode = U_DMA_BUF_MMAP_OFF;
+	}
+	error = udb_dma_attach(m, dev);
+	if (!error && m->mmap_mode == U_DMA_BUF_MMAP_CACHE)
+		error = udb_cache_create(m);
+	if (error)
+		udb_memory_put(m);
+	return error;
+}
+
 /**
  * udb_memory_create - allocate a buffer and map it for a device
  * @dev: the device that will read and write it
@@ -102,17 +132,19 @@ struct udb_memory *udb_memory_create(struct device *dev, const struct udb_spec *
 
 	if (!spec->size || spec->size > LLONG_MAX - PAGE_SIZE ||
 	    PAGE_ALIGN(spec->size) >> PAGE_SHIFT > ULONG_MAX) {
-		pr_err("u-dma-buf: %s: %llu bytes is no possible size\n", spec->name,
-		       spec->size);
+		pr_err_ratelimited("u-dma-buf: %s: %llu bytes is no possible size\n",
+				   spec->name, spec->size);
 		return ERR_PTR(-EINVAL);
 	}
 
-	m = kzalloc(sizeof(*m), GFP_KERNEL);
+	m = udb_zalloc(sizeof(*m));
 	if (!m)
 		return ERR_PTR(-ENOMEM);
 	kref_init(&m->ref);
 	init_rwsem(&m->dma_lock);
 	mutex_init(&m->view_lock);
+	INIT_LIST_HEAD(&m->tie.link);
+	udb_bells_init(&m->bells);
 	m->views[0].memory = m;
 	m->views[1].memory = m;
 	m->last_view = &m->views[0];
@@ -120,33 +152,16 @@ struct udb_memory *udb_memory_create(struct device *dev, const struct udb_spec *
 	m->size = spec->size;
 	m->nr_pages = PAGE_ALIGN(spec->size) >> PAGE_SHIFT;
 	m->mmap_mode = spec->mmap_mode;
+	m->anonymous = spec->anonymous;
+	m->owns_region = spec->owns_region;
 	get_random_bytes(m->instance_id, sizeof(m->instance_id));
-
-	error = udb_source_take(m, dev, udb_dma_limit(dev));
-	if (error)
-		goto free_struct;
-	if (m->kind == U_DMA_BUF_MEMORY_POOL && m->mmap_mode > U_DMA_BUF_MMAP_AUTO) {
-		pr_info("u-dma-buf: %s: a no-map memory-region has no pages, so it is mapped with quirk_mmap_mode 1; \"reusable\" instead of \"no-map\" gives pages\n",
-			m->name);
-		m->mmap_mode = U_DMA_BUF_MMAP_OFF;
-	}
-	error = udb_dma_attach(m, dev);
-	if (!error && m->mmap_mode == U_DMA_BUF_MMAP_CACHE)
-		error = udb_cache_create(m);
-	if (error) {
-		udb_memory_put(m);
-		return ERR_PTR(error);
-	}
-	return m;
-
-free_struct:
-	udb_memory_destroy(m);
-	return ERR_PTR(error);
+	error = udb_memory_fill(m, dev, spec);
+	return error ? ERR_PTR(error) : m;
 }
 
 int __init udb_memory_init(void)
 {
-	udb_free_queue = alloc_workqueue("u-dma-buf", 0, 0);
+	udb_free_queue = udb_inject() ? NULL : alloc_workqueue("u-dma-buf", 0, 0);
 	return udb_free_queue ? 0 : -ENOMEM;
 }
 

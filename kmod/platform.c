@@ -69,6 +69,7 @@ static int udb_probe_node(struct platform_device *pdev)
 	struct udb_device *udev;
 	int error;
 
+	spec.owns_region = true;
 	error = udb_of_spec(dev, &spec);
 	if (!error)
 		error = udb_set_mask(dev, &spec);
@@ -136,7 +137,8 @@ static struct platform_driver udb_platform_driver = {
 int udb_platform_create(struct udb_platform *p, int id)
 {
 	p->error = -ENODEV;
-	p->pdev = platform_device_register_data(NULL, UDB_DRIVER_NAME, id, &p, sizeof(p));
+	p->pdev = udb_inject() ? ERR_PTR(-ENOMEM) :
+		  platform_device_register_data(NULL, UDB_DRIVER_NAME, id, &p, sizeof(p));
 	if (IS_ERR(p->pdev)) {
 		p->error = PTR_ERR(p->pdev);
 		p->pdev = NULL;
@@ -155,7 +157,7 @@ void udb_platform_destroy(struct udb_platform *p)
 
 int __init udb_platform_init(void)
 {
-	return platform_driver_register(&udb_platform_driver);
+	return udb_inject() ? -ENOMEM : platform_driver_register(&udb_platform_driver);
 }
 
 void udb_platform_exit(void)

@@ -17,6 +17,7 @@ trap 'rm -rf "$dir"' EXIT
 compiles() {
 	name=$1
 	cat >"$dir/$name.c" <<-END
+	#include <linux/eventfd.h>
 	#include <linux/gfp.h>
 	#include <linux/mm.h>
 	#include <linux/module.h>
@@ -55,6 +56,8 @@ ask PLATFORM_REMOVE_VOID 'void udb_remove(struct platform_device *pdev);
 	struct platform_driver udb_probe; struct platform_driver udb_probe = { .remove = udb_remove };' "$@"
 ask DMA_COHERENT 'void udb_probe(struct device *dev);
 	void udb_probe(struct device *dev) { dev->dma_coherent = true; }' "$@"
+ask EVENTFD_SIGNAL_ONE 'void udb_probe(struct eventfd_ctx *ctx);
+	void udb_probe(struct eventfd_ctx *ctx) { eventfd_signal(ctx); }' "$@"
 ask IMPORT_NS_BARE 'MODULE_IMPORT_NS(DMA_BUF);' "$@"
 
 mv "$dir/probed.h" "$output"

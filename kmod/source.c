@@ -66,6 +66,8 @@ bool udb_has_pool(struct device *dev)
 /* Zeroed by the pool. */
 static bool udb_pool_take(struct udb_memory *m, struct device *dev)
 {
+	if (udb_inject())
+		return false;
 	m->pool_virt = dma_alloc_coherent(dev, udb_map_size(m), &m->pool_handle,
 					  GFP_KERNEL | __GFP_NOWARN);
 	if (!m->pool_virt)
@@ -75,12 +77,16 @@ static bool udb_pool_take(struct udb_memory *m, struct device *dev)
 	return true;
 }
 
-/* The region stays assigned to the device until here, whatever becomes of it. */
+/*
+ * The region of a node of ours stays assigned to its device until here, whatever
+ * becomes of that.  A device of somebody else's keeps its region.
+ */
 static void udb_pool_give(struct udb_memory *m)
 {
 	memset(m->pool_virt, 0, udb_map_size(m));
 	dma_free_coherent(m->pool_dev, udb_map_size(m), m->pool_virt, m->pool_handle);
-	of_reserved_mem_device_release(m->pool_dev);
+	if (m->owns_region)
+		of_reserved_mem_device_release(m->pool_dev);
 	put_device(m->pool_dev);
 }
 
@@ -98,14 +104,14 @@ static void udb_cma_dev_release(struct device *dev)
  */
 static struct device *udb_cma_dev_create(struct device *dev, phys_addr_t limit)
 {
-	struct device *cma_dev = kzalloc(sizeof(*cma_dev), GFP_KERNEL);
+	struct device *cma_dev = udb_zalloc(sizeof(*cma_dev));
 
 	if (!cma_dev)
 		return NULL;
 	device_initialize(cma_dev);
 	cma_dev->release = udb_cma_dev_release;
-	cma_dev->dma_mask = kzalloc(sizeof(u64), GFP_KERNEL);
-	if (!cma_dev->dma_mask || dev_set_name(cma_dev, "u-dma-buf-cma")) {
+	cma_dev->dma_mask = udb_zalloc(sizeof(u64));
+	if (!cma_dev->dma_mask || udb_inject() || dev_set_name(cma_dev, "u-dma-buf-cma")) {
 		put_device(cma_dev);
 		return NULL;
 	}
@@ -129,7 +135,8 @@ static bool udb_cma_take(struct udb_memory *m, struct device *dev, phys_addr_t l
 	m->cma_dev = udb_cma_dev_create(dev, limit);
 	if (!m->cma_dev)
 		return false;
-	page = dma_alloc_pages(m->cma_dev, udb_map_size(m), &m->cma_handle,
+	page = udb_inject() ? NULL :
+	       dma_alloc_pages(m->cma_dev, udb_map_size(m), &m->cma_handle,
 			       DMA_BIDIRECTIONAL, GFP_KERNEL | __GFP_NOWARN);
 	if (!page)
 		goto no_pages;
@@ -191,7 +198,7 @@ static bool udb_buddy_take(struct udb_memory *m, struct device *dev, phys_addr_t
 	struct page *page;
 	unsigned long i;
 
-	if (udb_map_size(m) > UDB_BUDDY_MAX_BYTES)
+	if (udb_map_size(m) > UDB_BUDDY_MAX_BYTES || udb_inject())
 		return false;
 	page = alloc_pages_node(dev_to_node(dev),
 				GFP_KERNEL | __GFP_NOWARN | udb_zone_flags(limit), order);
@@ -210,8 +217,11 @@ static bool udb_buddy_take(struct udb_memory *m, struct device *dev, phys_addr_t
 
 static bool udb_range_take(struct udb_memory *m, struct device *dev, phys_addr_t limit)
 {
-	struct page *page = udb_contig_take(m->nr_pages, dev_to_node(dev), limit);
+	struct page *page;
 
+	if (udb_inject())
+		return false;
+	page = udb_contig_take(m->nr_pages, dev_to_node(dev), limit);
 	if (!page)
 		return false;
 	m->first_pfn = page_to_pfn(page);
@@ -247,16 +257,16 @@ static void udb_explain_failure(const struct udb_memory *m, struct device *dev,
 	u64 ram = (u64)totalram_pages() << PAGE_SHIFT;
 
 	if (udb_map_size(m) - 1 > limit)
-		pr_err("u-dma-buf: %s: %llu bytes can not lie below the device's limit %pa. Remedy: load with dma_mask_bit=64 if the device has 64 address bits\n",
+		pr_err_ratelimited("u-dma-buf: %s: %llu bytes can not lie below the device's limit %pa. Remedy: load with dma_mask_bit=64 if the device has 64 address bits\n",
 		       m->name, m->size, &limit);
 	else if (udb_map_size(m) > ram && !udb_has_pool(dev))
-		pr_err("u-dma-buf: %s: %llu bytes are more than the %llu bytes of RAM. Remedy: a smaller buffer\n",
+		pr_err_ratelimited("u-dma-buf: %s: %llu bytes are more than the %llu bytes of RAM. Remedy: a smaller buffer\n",
 		       m->name, m->size, ram);
 	else if (udb_cma_is_required(dev) || udb_has_pool(dev))
-		pr_err("u-dma-buf: %s: its memory-region has no %llu contiguous free bytes. Remedy: a larger region in the device tree, or a smaller buffer\n",
+		pr_err_ratelimited("u-dma-buf: %s: its memory-region has no %llu contiguous free bytes. Remedy: a larger region in the device tree, or a smaller buffer\n",
 		       m->name, m->size);
 	else
-		pr_err("u-dma-buf: %s: no %llu contiguous bytes can be freed below %pa. Remedy: %sload the module earlier (/etc/modules-load.d), free memory (echo 3 > /proc/sys/vm/drop_caches), %s\n",
+		pr_err_ratelimited("u-dma-buf: %s: no %llu contiguous bytes can be freed below %pa. Remedy: %sload the module earlier (/etc/modules-load.d), free memory (echo 3 > /proc/sys/vm/drop_caches), %s\n",
 		       m->name, m->size, &limit,
 		       limit < DMA_BIT_MASK(64) ?
 		       "dma_mask_bit=64 if the device has more address bits, " : "",

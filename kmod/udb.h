@@ -5,7 +5,9 @@
  *   memory   a contiguous range of pages with a reference count.  It lives
  *            until the last file, mapping and dma-buf that uses it is gone.
  *   device   /dev/NAME and /sys/class/u-dma-buf/NAME: a name for a memory.
- *   file     one open of a device: its own sync state, a reference to both.
+ *   file     one open of a device, or a memory without a name: its own sync
+ *            state and doorbells heard, a reference to memory and device.
+ *   tie      what has to happen when somebody else's device goes.
  */
 #ifndef UDB_H
 #define UDB_H
@@ -20,7 +22,9 @@
 #include <linux/mutex.h>
 #include <linux/pfn.h>
 #include <linux/rwsem.h>
+#include <linux/spinlock.h>
 #include <linux/types.h>
+#include <linux/wait.h>
 #include <linux/workqueue.h>
 
 #include "uapi/u-dma-buf.h"
@@ -49,6 +53,9 @@ struct udb_spec {
 	unsigned int dma_mask_bits;
 	enum u_dma_buf_mmap_mode mmap_mode;
 	bool managed;			/* made by the manager, which may delete it */
+	bool anonymous;			/* without a device node */
+	bool charged;			/* to the quota of the current user */
+	bool owns_region;		/* its memory-region was assigned by us */
 	struct udb_sync {		/* a range for a later "sync" without one */
 		unsigned int mode;	/* 0-7 */
 		unsigned int direction;	/* 0-2 */
@@ -65,6 +72,34 @@ struct udb_platform {
 	int error;
 };
 
+/* What is done, once, when the device that a thing was made for is removed. */
+struct udb_tie {
+	struct list_head link;		/* empty: not tied, or the device is gone */
+	struct device *parent;
+	void (*cut)(struct udb_tie *tie);
+};
+
+struct eventfd_ctx;
+struct poll_table_struct;
+
+/* One open of a buffer, as its doorbells see it.  Of all but ctx: bells.lock. */
+struct udb_listener {
+	struct list_head link;
+	u32 mask;			/* doorbells listened to */
+	u64 heard[U_DMA_BUF_DOORBELLS];
+	struct eventfd_ctx *ctx[U_DMA_BUF_DOORBELLS];
+};
+
+struct udb_bells {
+	spinlock_t lock;
+	u64 rung[U_DMA_BUF_DOORBELLS];	/* never wraps */
+	struct list_head listeners;
+	bool gone;			/* with the device; never false again */
+	wait_queue_head_t wait;
+};
+
+struct udb_payer;
+
 struct udb_memory {
 	struct kref ref;
 	char name[UDB_NAME_MAX];	/* for the log */
@@ -80,6 +115,11 @@ struct udb_memory {
 	enum u_dma_buf_mmap_mode mmap_mode;
 	struct inode *inode;		/* U_DMA_BUF_MMAP_CACHE: owner of the page cache */
 	u8 instance_id[UDB_INSTANCE_ID_BYTES];
+	bool anonymous;
+	bool owns_region;
+	struct udb_payer *payer;	/* of the quota, or NULL */
+	struct udb_tie tie;		/* of an anonymous one to the device that it is for */
+	struct udb_bells bells;
 
 	/*
 	 * Readers use the device mapping, the one writer (udb_memory_detach)
@@ -119,12 +159,38 @@ struct udb_device {
 };
 
 struct udb_file {
-	struct udb_device *udev;
+	struct udb_device *udev;	/* NULL: anonymous, and own_sync is set */
 	struct udb_memory *memory;
 	struct mutex lock;		/* of own_sync and sync */
 	bool own_sync;			/* false: the defaults of the device apply */
 	struct udb_sync sync;
+	struct udb_listener listener;
 };
+
+/* inject.c */
+bool udb_inject(void);
+void *udb_zalloc(size_t size);
+
+/* quota.c */
+int udb_quota_charge(u64 bytes, struct udb_payer **payer);
+void udb_quota_return(struct udb_payer *payer, u64 bytes);
+bool udb_quota_allows_any(void);
+u64 udb_quota_used(void);
+
+/* doorbell.c */
+void udb_bells_init(struct udb_bells *bells);
+void udb_bells_gone(struct udb_bells *bells);
+void udb_listener_add(struct udb_bells *bells, struct udb_listener *listener);
+void udb_listener_remove(struct udb_bells *bells, struct udb_listener *listener);
+__poll_t udb_poll(struct file *file, struct poll_table_struct *table);
+long udb_ring(struct udb_bells *bells, u32 mask);
+long udb_listen(struct udb_bells *bells, struct udb_listener *listener, u32 mask);
+void udb_take_rings(struct udb_bells *bells, struct udb_listener *listener,
+		    struct u_dma_buf_rings *out);
+void udb_untake_rings(struct udb_bells *bells, struct udb_listener *listener,
+		      const struct u_dma_buf_rings *taken);
+long udb_set_eventfd(struct udb_bells *bells, struct udb_listener *listener,
+		     const struct u_dma_buf_eventfd *in);
 
 /* source.c */
 int udb_source_take(struct udb_memory *m, struct device *dev, phys_addr_t limit);
@@ -147,6 +213,7 @@ phys_addr_t udb_dma_limit(struct device *dev);
 int udb_dma_attach(struct udb_memory *m, struct device *dev);
 void udb_memory_detach(struct udb_memory *m);
 int udb_dma_addr(struct udb_memory *m, dma_addr_t *addr);
+bool udb_direction(unsigned int direction, enum dma_data_direction *kernels);
 int udb_sync_range(struct udb_memory *m, u64 offset, u64 size,
 		   unsigned int direction, bool for_device);
 bool udb_dma_is_direct(struct device *dev, dma_addr_t addr, phys_addr_t phys, u64 size);
@@ -166,9 +233,12 @@ int udb_mmap(struct udb_memory *m, struct vm_area_struct *vma, bool uncached);
 
 /* file.c */
 extern const struct file_operations udb_fops;
+struct file *udb_anonymous_file(struct udb_memory *m, unsigned int flags);
 
 /* ioctl.c */
 long udb_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
+struct u_dma_buf_range *udb_get_ranges(const void __user *arg,
+				       struct u_dma_buf_sync_ranges *in);
 struct udb_sync udb_file_sync(struct udb_file *uf);
 int udb_sync_word(struct udb_memory *m, u64 word, const struct udb_sync *stored,
 		  bool for_device);
@@ -196,6 +266,9 @@ int udb_bind_init(void);
 void udb_bind_exit(void);
 int udb_bind_create(const char *parent, const struct udb_spec *spec);
 int udb_bind_delete_managed(const char *name);
+struct device *udb_bind_get(const char *parent, const struct udb_spec *spec);
+int udb_tie_to(struct udb_tie *tie, const char *name, struct device *parent);
+void udb_untie(struct udb_tie *tie);
 
 /* platform.c */
 int udb_platform_init(void);
@@ -206,6 +279,14 @@ void udb_platform_destroy(struct udb_platform *p);
 /* manager.c */
 int udb_manager_init(void);
 void udb_manager_exit(void);
+
+/* anonymous.c */
+int udb_anonymous_init(void);
+void udb_anonymous_exit(void);
+
+/* adopt.c */
+long udb_adopt(struct device *dev, const struct u_dma_buf_adopt *in,
+	       struct u_dma_buf_adopt __user *user);
 
 /* devicetree.c */
 #ifdef CONFIG_OF

@@ -310,6 +310,66 @@ load_bound_is_not_the_managers() {
 	command_ "create left 65536"
 }
 
+by_ioctl() {
+	edu=$(edu_device)
+	load
+	run manage "${edu##*/}"
+	equal "nothing is left of it" "$(ls $CLASS | xargs)" ""
+	run anonymous
+	run anonymous "${edu##*/}"
+	echo 1 >/sys/bus/pci/rescan
+	succeeds "rmmod after it" unload
+}
+
+# sleeper WAY COMMAND...: a process that sleeps wakes when COMMAND removes the device
+sleeper() {
+	way=$1
+	shift
+	rm -f /tmp/sleep.out
+	mkfifo /tmp/sleep.out
+	doorbell /dev/udmabuf0 sleep "$way" >/tmp/sleep.out &
+	exec 5</tmp/sleep.out
+	read -r line <&5
+	equal "a $way sleeper before $*" "$line" asleep
+	# It said so just before the call: asleep when the kernel says so.
+	until grep -q 'State:.*S (sleeping)' "/proc/$!/status"; do usleep 1000; done
+	succeeds "$* while a process sleeps in $way" "$@"
+	while read -r line <&5; do echo "$line"; done
+	exec 5<&-
+	run wait $!
+}
+
+write_to() {
+	echo "$2" >"$1"
+}
+
+doorbells() {
+	load udmabuf0=65536
+	run doorbell /dev/udmabuf0
+	for way in poll epoll eventfd; do
+		sleeper $way write_to /sys/bus/platform/drivers/u-dma-buf/unbind u-dma-buf.0
+		echo u-dma-buf.0 >/sys/bus/platform/drivers/u-dma-buf/bind
+	done
+	unload
+	load
+	command_ "create udmabuf0 65536"
+	sleeper poll command_ "delete udmabuf0"
+	# rmmod does not wait for the sleeper: it is refused.
+	command_ "create udmabuf0 65536"
+	doorbell /dev/udmabuf0 sleep poll >/tmp/sleep.txt &
+	until grep -q asleep /tmp/sleep.txt; do usleep 1000; done
+	fails "rmmod while a process sleeps in poll" unload
+	command_ "delete udmabuf0"
+	wait $!
+	run cat /tmp/sleep.txt
+	succeeds "rmmod after it" unload
+	edu=$(edu_device)
+	load udmabuf0=65536 bind="pci/${edu##*/}"
+	sleeper epoll write_to "$edu/remove" 1
+	succeeds "rmmod after removal of the PCI device" unload
+	echo 1 >/sys/bus/pci/rescan
+}
+
 exported() {
 	load udmabuf0=16777216
 	insmod /modules/udb-importer.ko

@@ -14,5 +14,7 @@ pages_in_a_pipe
 bound_to_pci
 exported
 managed
+by_ioctl
+doorbells
 cycles
 scenario_end

@@ -8,4 +8,6 @@ unbind_in_use
 pages_in_a_pipe
 bound_to_pci
 exported
+by_ioctl
+doorbells
 scenario_end
