@@ -1,6 +1,6 @@
 # Builds for one target: the module, the guest programs, the initial ram disk.
 
-GUEST_PROGRAMS=(abi memattr devbuf matrix vma hold edu dmabuf physical large fuzz manage anonymous doorbell)
+GUEST_PROGRAMS=(abi memattr devbuf matrix vma hold edu dmabuf physical large fuzz manage anonymous doorbell adopt)
 GUEST_MODULES=(virtio_pci 9pnet_virtio 9p brd)
 BUN_LIBRARIES=(libc.so.6 libpthread.so.0 libdl.so.2 libm.so.6)
 
@@ -33,6 +33,35 @@ build_modules() {
 		-o -name '*.mod*' -o -name probed.h \) -delete
 	make_module kmod CONFIG_U_DMA_BUF=m W=1 C=2 CF=-Wcontext "${MAKE_ARCH[@]}"
 	make_module importer KBUILD_EXTRA_SYMBOLS="$BUILD/kmod/Module.symvers" "${MAKE_ARCH[@]}"
+}
+
+# The kernel's own style checker comes with its source only; taken out of it once.
+CHECKPATCH_SOURCE=/usr/src/linux-source-6.1.tar.xz
+
+checkpatch_module() {
+	local directory files
+	if ! [ -e "$CHECKPATCH_SOURCE" ]; then
+		echo "SKIPPED $target checkpatch: it is in the package linux-source-6.1"
+		skipped=$((skipped + 1))
+		return 0
+	fi
+	directory=$CACHE/checkpatch-$(dpkg-query -W -f '${Version}' linux-source-6.1)
+	if ! [ -e "$directory/complete" ]; then
+		mkdir -p "$directory"
+		tar -x -f "$CHECKPATCH_SOURCE" -C "$directory" --strip-components=2 --wildcards \
+			'*/scripts/checkpatch.pl' '*/scripts/spelling.txt' '*/scripts/const_structs.checkpatch'
+		touch "$directory/complete"
+	fi
+	files=("$PROJECT"/kmod/*.[ch] "$PROJECT"/kmod/uapi/*.h "$VM_DIR"/guest/importer/*.c)
+	# The modes of the sync files are those of u-dma-buf.
+	if perl "$directory/checkpatch.pl" --no-tree --terse --no-summary --quiet \
+		--ignore DEVICE_ATTR_PERMS --file "${files[@]}"; then
+		echo "ok $target build: checkpatch has no remarks"
+		passed=$((passed + 1))
+	else
+		echo "not ok $target build: checkpatch has remarks"
+		failed=$((failed + 1))
+	fi
 }
 
 build_programs() {
@@ -108,6 +137,8 @@ build_target() {
 	esac
 	prepare_kernel "$target"
 	build_modules
+	# The same files for every target.
+	[ "$target" != x86_64-6.1 ] || checkpatch_module
 	rm -rf "$BUILD/root"
 	mkdir -p "$BUILD/root"/{bin,proc,sys,dev,tmp,guest,modules,host,bun}
 	cp "$BUSYBOX" "$BUILD/root/bin/busybox"

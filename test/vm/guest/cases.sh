@@ -370,6 +370,17 @@ doorbells() {
 	echo 1 >/sys/bus/pci/rescan
 }
 
+adoption() {
+	edu=$(edu_device)
+	load udmabuf0=65536
+	run adopt
+	run edu "$edu" adopted reaches
+	run adopt "${edu##*/}"
+	echo 1 >/sys/bus/pci/rescan
+	echo 0 >/proc/sys/vm/nr_hugepages
+	succeeds "rmmod after adoption" unload
+}
+
 exported() {
 	load udmabuf0=16777216
 	insmod /modules/udb-importer.ko

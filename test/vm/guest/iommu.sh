@@ -12,5 +12,6 @@ equal "the two addresses are told apart" \
 equal "phys_addr is the device's" "$(attribute udmabuf1 phys_addr)" "$(attribute udmabuf1 dma_addr)"
 run edu "$edu" /dev/udmabuf0 faults
 run edu "$edu" /dev/udmabuf1 reaches
+run edu "$edu" adopted reaches
 unload
 scenario_end

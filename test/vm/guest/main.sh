@@ -16,5 +16,6 @@ exported
 managed
 by_ioctl
 doorbells
+adoption
 cycles
 scenario_end

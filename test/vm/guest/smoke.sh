@@ -10,4 +10,5 @@ bound_to_pci
 exported
 by_ioctl
 doorbells
+adoption
 scenario_end
