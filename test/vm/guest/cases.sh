@@ -389,9 +389,35 @@ exported() {
 	succeeds "rmmod after export" unload
 }
 
-free_kib() {
-	echo 3 >/proc/sys/vm/drop_caches
-	awk '/^MemFree:/ { print $2 }' /proc/meminfo
+# insmod with the Nth step of it failing, until none fails.
+injected() {
+	edu=$(edu_device)
+	before=$(free_kib)
+	left=0
+	step=1
+	while [ $step -lt 100 ]; do
+		if load udmabuf0=4194304 udmabuf1=4096 "udmabuf1_bind=pci/${edu##*/}" fail_alloc=$step \
+			info_enable=0 2>/dev/null; then
+			more=$(cat /sys/module/u_dma_buf/parameters/fail_alloc)
+			unload
+			[ "$more" != 0 ] && break
+		fi
+		left=$((left + $(ls -d /dev/udmabuf* /dev/u-dma-buf* $CLASS 2>/dev/null | wc -l)))
+		step=$((step + 1))
+	done
+	if [ $step -gt 30 ] && [ $step -lt 100 ]; then ok "insmod: $((step - 1)) steps failed"; else
+		not_ok "insmod: each step failed" "$((step - 1)) steps"
+	fi
+	equal "a failed insmod leaves no node" $left 0
+	lost=$((before - $(free_kib)))
+	if [ $lost -lt 3600 ]; then ok "a failed insmod loses no buffer"; else
+		not_ok "a failed insmod loses no buffer" "$lost KiB"
+	fi
+	load udmabuf0=65536 info_enable=0
+	insmod /modules/udb-importer.ko
+	run inject "${edu##*/}"
+	rmmod udb_importer
+	succeeds "rmmod after all failures" unload
 }
 
 # A leak of any of these buffers in each cycle would be 100 MiB and more.

@@ -1,11 +1,6 @@
 # Random calls from several threads while the device comes and goes.
 . /guest/lib.sh
 
-free_kib() {
-	echo 3 >/proc/sys/vm/drop_caches
-	awk '/^MemFree:/ { print $2 }' /proc/meminfo
-}
-
 before=$(free_kib)
 for mode in 5 4 2; do
 	load udmabuf0=1048576 quirk_mmap_mode=$mode info_enable=0 || not_ok "insmod" "failed"

@@ -77,6 +77,12 @@ refused() {
 	equal "$name: no device is left" "$(ls /dev/udmabuf[0-9]* 2>/dev/null)" ""
 }
 
+# Free memory, with the pages that the processors keep at hand.
+free_kib() {
+	echo 3 >/proc/sys/vm/drop_caches
+	awk '/^ +pages free / { n += $3 } /^ +count: / { n += $2 } END { print n * 4 }' /proc/zoneinfo
+}
+
 # The holder of a file and a mapping (hold.c), fed line by line.
 holder_start() {
 	rm -f /tmp/hold.in /tmp/hold.out

@@ -17,5 +17,6 @@ managed
 by_ioctl
 doorbells
 adoption
+injected
 cycles
 scenario_end
