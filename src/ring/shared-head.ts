@@ -2,7 +2,7 @@
  * Lanes whose head anybody moves by compare-and-swap (PROTOCOL.md §11 "Take, shared head"): copy first, then claim. Whoever loses
  * the claim forgets its copies; whoever dies has taken all or nothing. Nothing here is repaired by recovery.
  */
-import { compareAndSwap, confirmHint, loadHint } from "../memory/atomics.ts";
+import { compareAndSwap, confirmHint, loadAcquire, loadHint } from "../memory/atomics.ts";
 import { WORD_BYTES } from "../memory/layout.ts";
 import { copyWords } from "./copy.ts";
 import { CorruptError } from "./errors.ts";
@@ -87,9 +87,8 @@ export class SharedHeadReader {
         this.cachedTail = tail;
         return used | 0;
       }
-      const againHint = loadHint(this.words, RingLayout.headWord) | 0;
-      if (confirmHint(this.words, RingLayout.headWord, againHint) === head)
-        throw new CorruptError(`${this.name}: head`);
+      // A plain load would not do: the compiler may take it for the one above.
+      if (loadAcquire(this.words, RingLayout.headWord) === head) throw new CorruptError(`${this.name}: head`);
     }
     return 0;
   }

@@ -22,7 +22,8 @@ import { Board, Word } from "./board.ts";
 import { checkPayload, readStamp, stampPayload, writePayload } from "./payload.ts";
 
 export interface ActorOptions {
-  readonly role: "source" | "worker" | "sink" | "ring-source" | "ring-sink" | "builder";
+  /** `part`: one of a topology of kill-parts.ts, see `topology` and `part`. */
+  readonly role: "source" | "worker" | "sink" | "ring-source" | "ring-sink" | "builder" | "part";
   readonly region: string;
   readonly board: string;
   /** Its line on the board. */
@@ -41,9 +42,11 @@ export interface ActorOptions {
   readonly once: boolean;
   /** Somebody scribbles over the region: only crashes, untyped errors and views outside of the block are faults. */
   readonly hostile: boolean;
+  readonly topology?: string;
+  readonly part?: string;
 }
 
-const PATIENCE_MS = 100;
+export const PATIENCE_MS = 100;
 /** A typed error at the door (a dead peer is being cleaned up) is tried again for so long. */
 const ATTACH_MS = 5000;
 const HELD_FRAMES = 3;
@@ -51,7 +54,7 @@ const HELD_FRAMES = 3;
 /** Starts a countdown to a fault, see {@link Member.arm}. */
 export type ArmFault = (steps: number, fault: number, extra: number) => void;
 
-class Actor {
+export class Actor {
   readonly options: ActorOptions;
   readonly board: Board;
   readonly random: Random;
@@ -215,7 +218,7 @@ class Holder {
   }
 }
 
-const strategyOf = (wait: ActorOptions["wait"]): "spin" | "spin-then-futex" =>
+export const strategyOf = (wait: ActorOptions["wait"]): "spin" | "spin-then-futex" =>
   wait === "spin" ? "spin" : "spin-then-futex";
 
 /** A timeout is no news: the loop looks whether it should stop. */
@@ -424,7 +427,14 @@ async function runRingSink(actor: Actor, region: Region): Promise<void> {
   }
 }
 
-function ready(actor: Actor): void {
+/** Loaded only then: parts import this module. */
+async function runPart(actor: Actor, region: Region): Promise<void> {
+  const { topologies } = await import("./parts.ts");
+  const topology = topologies.find(({ name }) => name === actor.options.topology);
+  await topology?.parts[actor.options.part ?? ""]?.run(actor, region);
+}
+
+export function ready(actor: Actor): void {
   const { slot } = actor.options;
   if (actor.board.get(slot, Word.attached) !== 0) return;
   actor.board.set(slot, Word.attached, 1);
@@ -438,6 +448,7 @@ const ROLES = {
   "ring-source": runRingSource,
   "ring-sink": runRingSink,
   builder: runBuilder,
+  part: runPart,
 } as const;
 
 export async function runActor(options: ActorOptions, arm: ArmFault): Promise<void> {

@@ -64,7 +64,7 @@ export class Member {
   }
 
   get name(): string {
-    return `${this.options.role} ${this.options.incarnation}`;
+    return `${this.options.part ?? this.options.role} ${this.options.incarnation}`;
   }
 
   get pid(): number {

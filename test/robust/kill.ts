@@ -22,9 +22,10 @@ import { ObjectKind } from "../../src/memory/layout.ts";
 import { destroyOwned, ownRegion } from "../support/owned-regions.ts";
 import { Random, seedFrom } from "../support/random.ts";
 import { type ActorOptions, BUILT } from "./actor-roles.ts";
-import { Board, Fault } from "./board.ts";
+import { Board } from "./board.ts";
 import { Crew, type Member } from "./crew.ts";
 import { describeState } from "./describe.ts";
+import { Violence } from "./violence.ts";
 
 const BLOCK_BYTES = 1024;
 const READY_MS = 15_000;
@@ -32,9 +33,6 @@ const READY_MS = 15_000;
 const PROGRESS_MS = 10_000;
 const LEAVE_MS = 10_000;
 const KILLS_PER_SCENARIO = 8;
-const MOST_STEPS = 4000;
-const MOST_SWAPS = 200;
-const MOST_EXTRA = 24;
 
 export interface KillOptions {
   readonly kills: number;
@@ -89,6 +87,7 @@ function shapeOf(i: number, random: Random): Shape {
 class Scenario {
   readonly #run: KillRun;
   readonly #random: Random;
+  readonly #violence: Violence;
   readonly #shape: Shape;
   readonly #crew: Crew;
   readonly #region: Region;
@@ -99,6 +98,7 @@ class Scenario {
   constructor(run: KillRun, name: string, shape: Shape, board: Board) {
     this.#run = run;
     this.#random = run.random;
+    this.#violence = run.violence;
     this.#shape = shape;
     this.#name = name;
     this.#crew = new Crew(board);
@@ -155,7 +155,7 @@ class Scenario {
     if (this.#shape.builder) this.#start("builder");
     if (!(await this.#allReady())) return;
     for (let done = 0; done < kills && this.#crew.faults.length === 0; ) {
-      if (this.#random.oneIn(4)) await this.#stopAndContinue();
+      if (this.#random.oneIn(4)) await this.#violence.stopAndContinue(this.#random.pick(this.#crew.members));
       else done += await this.#killSome(kills - done);
       if (!(await this.#goesOn())) return;
       if (!(await this.#drains())) return;
@@ -212,8 +212,8 @@ class Scenario {
     const bystander = this.#random.oneIn(3)
       ? this.#random.pick(this.#crew.members.filter((member) => !victims.has(member)))
       : undefined;
-    if (bystander !== undefined) await this.#stop(bystander);
-    for (const victim of victims) await this.#kill(victim);
+    if (bystander !== undefined) await this.#violence.stop(bystander);
+    for (const victim of victims) await this.#violence.kill(victim);
     const successors: Member[] = [];
     for (const victim of victims) {
       await this.#crew.bury(victim);
@@ -230,50 +230,6 @@ class Scenario {
     }
     await this.#allReady();
     return victims.size;
-  }
-
-  #arm(member: Member, fault: number): void {
-    const random = this.#random;
-    if (random.oneIn(2)) member.arm(random.logarithmic(MOST_STEPS), fault);
-    else member.arm(random.logarithmic(MOST_SWAPS), fault, 1 + random.below(MOST_EXTRA));
-  }
-
-  /** Between two steps if it takes any, else wherever it is. */
-  async #stop(member: Member): Promise<void> {
-    this.#arm(member, Fault.stop);
-    const deadlineMs = performance.now() + 100;
-    while (!member.isStopped && performance.now() < deadlineMs) await Bun.sleep(1);
-    member.disarm();
-    if (!member.isStopped) member.signal("SIGSTOP");
-  }
-
-  async #kill(victim: Member): Promise<void> {
-    if (this.#random.oneIn(3)) {
-      const untilMs = performance.now() + this.#random.below(8) + this.#random.below(1000) / 1000;
-      while (performance.now() < untilMs) await Bun.sleep(0);
-      victim.signal("SIGKILL");
-      await victim.ended();
-      return;
-    }
-    this.#arm(victim, this.#random.oneIn(3) ? Fault.stop : Fault.kill);
-    victim.doomed = true;
-    const deadlineMs = performance.now() + 500;
-    // It may be asleep for want of frames or blocks, then the signal comes from outside.
-    while (!victim.gone && !victim.isStopped && performance.now() < deadlineMs) await Bun.sleep(1);
-    if (victim.gone || victim.isStopped) this.#run.stepKills++;
-    // Stopped between two steps, others work around it, then it dies there.
-    if (victim.isStopped) await Bun.sleep(this.#random.below(120));
-    victim.signal("SIGKILL");
-    await victim.ended();
-  }
-
-  /** Stops somebody between two steps (or anywhere) for longer than a time slice; it must come back as if nothing had been. */
-  async #stopAndContinue(): Promise<void> {
-    const member = this.#random.pick(this.#crew.members);
-    await this.#stop(member);
-    await Bun.sleep(this.#random.below(150));
-    member.signal("SIGCONT");
-    this.#run.stops++;
   }
 
   /** What must be true of the memory when everybody has left. */
@@ -363,10 +319,9 @@ class Scenario {
 
 class KillRun {
   readonly random: Random;
+  readonly violence: Violence;
   frames = 0;
   rejected = 0;
-  stops = 0;
-  stepKills = 0;
   kills = 0;
   scenarios = 0;
   readonly killsByRole: Record<string, number> = {};
@@ -378,6 +333,7 @@ class KillRun {
   constructor(options: KillOptions) {
     this.options = options;
     this.random = new Random(options.seed);
+    this.violence = new Violence(this.random);
   }
 
   nextIncarnation(): number {
@@ -431,7 +387,8 @@ export async function killTest(options: KillOptions): Promise<KillResult> {
   const startMs = performance.now();
   const run = new KillRun(options);
   await run.run();
-  const { scenarios, kills, stepKills, stops, killsByRole, frames, rejected, errorCodes, faults } = run;
+  const { scenarios, kills, killsByRole, frames, rejected, errorCodes, faults } = run;
+  const { stepKills, stops } = run.violence;
   const seconds = Math.round(performance.now() - startMs) / 1000;
   return {
     seed: options.seed,

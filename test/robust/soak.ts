@@ -1,7 +1,7 @@
 /**
  * `npm run soak`: the robustness tests with large counts, one after the other; the numbers can be written down.
  *
- *     bun test/robust/soak.ts [--kills 1000] [--mutations 10000000] [--live-seconds 120] [--messages 200000000]
+ *     bun test/robust/soak.ts [--kills 1000] [--part-kills 2000] [--mutations 10000000] [--live-seconds 120] [--messages 200000000]
  *                             [--rounds 20000] [--seed N] [--record]
  *
  * `--record` writes docs/results/<date>-soak.md and .json: commit, seed, machine, durations, counts. A count of 0 leaves a part out.
@@ -12,6 +12,7 @@ import { parseArgs } from "node:util";
 import { seedFrom } from "../support/random.ts";
 import { type FuzzResult, fuzzTest } from "./fuzz.ts";
 import { type KillResult, killTest } from "./kill.ts";
+import { type KillPartsResult, killPartsTest } from "./kill-parts.ts";
 import { type TortureResult, tortureTest } from "./torture.ts";
 
 const ROOT = new URL("../../", import.meta.url).pathname;
@@ -32,6 +33,7 @@ interface SoakResult {
   readonly seed: number;
   readonly machine: Machine;
   readonly kill: KillResult | null;
+  readonly killParts: KillPartsResult | null;
   readonly fuzz: FuzzResult | null;
   readonly torture: TortureResult | null;
   readonly faults: readonly string[];
@@ -90,6 +92,17 @@ function killLines({
   ];
 }
 
+function killPartsLines(result: KillPartsResult): string[] {
+  const { kills, stepKills, stops, scenarios, killsByTopology, errorCodes, seconds } = result;
+  return [
+    `| kills over all topologies (SIGKILL) | ${kills} in ${scenarios} scenarios: ${counts(killsByTopology)} |`,
+    `| of them between two protocol steps | ${stepKills} |`,
+    `| stopped and continued | ${stops} |`,
+    `| typed errors that survivors saw | ${counts(errorCodes)} |`,
+    `| kill test over all topologies took | ${seconds} s |`,
+  ];
+}
+
 function fuzzLines({ mutations, memory, live, seconds }: FuzzResult): string[] {
   const sum = (pick: (report: FuzzResult["memory"][number]) => number): number =>
     memory.reduce((total, report) => total + pick(report), 0);
@@ -141,6 +154,7 @@ function markdown(result: SoakResult): string {
     "| | |",
     "|---|---|",
     ...(result.kill === null ? [] : killLines(result.kill)),
+    ...(result.killParts === null ? [] : killPartsLines(result.killParts)),
     ...(result.fuzz === null ? [] : fuzzLines(result.fuzz)),
     ...(result.torture === null ? [] : tortureLines(result.torture)),
     "",
@@ -160,6 +174,7 @@ async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
       kills: { type: "string", default: "1000" },
+      "part-kills": { type: "string", default: "2000" },
       mutations: { type: "string", default: "10000000" },
       "live-seconds": { type: "string", default: "120" },
       messages: { type: "string", default: "200000000" },
@@ -181,11 +196,14 @@ async function main(): Promise<void> {
   console.log(`soak, seed ${seed}`);
   const kill = kills > 0 ? await killTest({ kills, seed }) : null;
   if (kill !== null) console.log(killLines(kill).join("\n"));
+  const partKills = Number(values["part-kills"]);
+  const killParts = partKills > 0 ? await killPartsTest({ kills: partKills, seed }) : null;
+  if (killParts !== null) console.log(killPartsLines(killParts).join("\n"));
   const fuzz = mutations + liveSeconds > 0 ? await fuzzTest({ mutations, liveSeconds, seed }) : null;
   if (fuzz !== null) console.log(fuzzLines(fuzz).join("\n"));
   const torture = messages + rounds > 0 ? await tortureTest({ messages, rounds, seed }) : null;
   if (torture !== null) console.log(tortureLines(torture).join("\n"));
-  const faults = [kill, fuzz, torture].flatMap((part) => part?.faults ?? []);
+  const faults = [kill, killParts, fuzz, torture].flatMap((part) => part?.faults ?? []);
   const seconds = Math.round(performance.now() - startMs) / 1000;
   const result: SoakResult = {
     startedAt,
@@ -193,6 +211,7 @@ async function main(): Promise<void> {
     seed,
     machine: host,
     kill,
+    killParts,
     fuzz,
     torture,
     faults,

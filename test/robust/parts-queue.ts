@@ -1,0 +1,190 @@
+/** The work queue in the kill test: producers and consumers of all kinds; every message once, in its producer's order. */
+import { type PolicyName, Queue, type QueueConsumer, type QueueTaker, type Region } from "../../src/index.ts";
+import { RingLayout } from "../../src/ring/layout.ts";
+import type { Random } from "../support/random.ts";
+import { type Actor, PATIENCE_MS, ready, strategyOf } from "./actor-roles.ts";
+import { Ledger, MOST_NUMBERS } from "./ledger.ts";
+import type { Aftermath, Topology } from "./parts.ts";
+
+const NAME = "q";
+const SLOT_BYTES = 32;
+const SLOT_WORDS = SLOT_BYTES / 4;
+const PRODUCERS = 3;
+const BURST = 8;
+
+/** Word k of a message; words 0 and 1 are its incarnation and number. */
+function wordOf(incarnation: number, number: number, k: number): number {
+  return (Math.imul(incarnation ^ Math.imul(number, 0x85ebca6b), 0x9e3779b1) + k) | 0;
+}
+
+function writeMessage(words: Int32Array, at: number, incarnation: number, number: number): void {
+  words[at] = incarnation;
+  words[at + 1] = number;
+  for (let k = 2; k < SLOT_WORDS; k++) words[at + k] = wordOf(incarnation, number, k);
+}
+
+async function waitFor(
+  actor: Actor,
+  end: {
+    block(options: object): boolean;
+    wait(options: object): Promise<boolean>;
+  },
+): Promise<void> {
+  const { wait } = actor.options;
+  if (wait === "await") await end.wait({ timeoutMs: PATIENCE_MS });
+  else end.block({ timeoutMs: PATIENCE_MS, strategy: strategyOf(wait) });
+}
+
+async function produce(actor: Actor, region: Region): Promise<void> {
+  const { incarnation } = actor.options;
+  using ledger = Ledger.open(`${region.name}-ledger`);
+  using tx = await actor.attach("producer", () => Queue.open(region, NAME).producer());
+  ready(actor);
+  for (let number = 0; !actor.stopping; ) {
+    actor.beat();
+    const wanted = 1 + actor.random.below(BURST);
+    if (number + wanted > MOST_NUMBERS) {
+      actor.frame();
+      await Bun.sleep(2);
+      continue;
+    }
+    const count = tx.reserve(wanted);
+    if (count === 0) {
+      await waitFor(actor, tx);
+      continue;
+    }
+    for (let i = 0; i < count; i++) writeMessage(tx.words, tx.at + i * tx.slotWords, incarnation, number + i);
+    tx.commit(count);
+    number += count;
+    ledger.committed(incarnation, number);
+    actor.frame();
+    if (actor.random.oneIn(16)) await Bun.sleep(actor.random.below(2));
+  }
+}
+
+/** What one consumer sees: intact messages, of each producer in order, none that somebody else had. */
+class Inbox {
+  readonly #last = new Map<number, number>();
+
+  constructor(
+    readonly ledger: Ledger,
+    readonly fault: (what: string) => void,
+    /** A predecessor may have died before it gave them back. */
+    readonly redelivery: boolean,
+  ) {}
+
+  check(words: Int32Array, at: number): void {
+    const incarnation = words[at]!;
+    const number = words[at + 1]!;
+    for (let k = 2; k < SLOT_WORDS; k++)
+      if (words[at + k] !== wordOf(incarnation, number, k))
+        this.fault(`message ${incarnation}:${number} is torn`);
+    const last = this.#last.get(incarnation) ?? -1;
+    if (number <= last) this.fault(`message ${incarnation}:${number} after ${last}`);
+    // Peeked in place by somebody who died before the release: comes again. How often, the ledger counts.
+    if (!this.ledger.received(incarnation, number) && !this.redelivery)
+      this.fault(`message ${incarnation}:${number} came twice`);
+    this.#last.set(incarnation, number);
+  }
+}
+
+async function consume(actor: Actor, region: Region): Promise<void> {
+  using ledger = Ledger.open(`${region.name}-ledger`);
+  using rx = await actor.attach("consumer", () => consumerOf(region));
+  ready(actor);
+  const inbox = new Inbox(ledger, (what) => actor.fault(what), !("take" in rx));
+  while (!actor.stopping) {
+    actor.beat();
+    if (drainSome(rx, inbox, 1 + actor.random.below(BURST)) > 0) actor.frame();
+    else await waitFor(actor, rx);
+    if (actor.random.oneIn(64)) await Bun.sleep(0);
+  }
+}
+
+function consumerOf(region: Region): QueueConsumer | QueueTaker {
+  const queue = Queue.open(region, NAME);
+  return queue.geometry.sharedHeads ? queue.taker({ burst: BURST }) : queue.consumer();
+}
+
+function drainSome(rx: QueueConsumer | QueueTaker, inbox: Inbox, max: number): number {
+  const count = "take" in rx ? rx.take(max) : rx.peek(max);
+  for (let i = 0; i < count; i++) inbox.check(rx.words, rx.at + i * rx.slotWords);
+  if ("release" in rx) rx.release(count);
+  return count;
+}
+
+function create(region: Region, random: Random, consumers: "one" | "many", policy: PolicyName): void {
+  const capacity = random.pick([2, 8, 64]);
+  const queue = Queue.create(region, NAME, {
+    slotBytes: SLOT_BYTES,
+    capacity,
+    producers: PRODUCERS,
+    consumers,
+    policy,
+  });
+  // Indices go round 2^31 or 2^32 at once.
+  const start = random.pick([-20, 0x7fff_fff0]);
+  for (const { words } of queue.geometry.lanes)
+    words[RingLayout.tailWord] = words[RingLayout.headWord] = start;
+}
+
+/** The rest is taken, then all must be accounted for, and every end be free. */
+function verify({ region, ledger, kills }: Aftermath): string[] {
+  const faults: string[] = [];
+  const queue = Queue.open(region, NAME);
+  const { sharedHeads } = queue.geometry;
+  {
+    using rx = consumerOf(region);
+    const inbox = new Inbox(ledger, (what) => faults.push(what), !sharedHeads);
+    while (drainSome(rx, inbox, BURST) > 0);
+  }
+  const { droppedOldest, queued } = queue.counters;
+  if (queued !== 0) faults.push(`${queued} messages cannot be taken`);
+  const held = sharedHeads ? (kills["consumer"] ?? 0) * BURST : 0;
+  const uncounted = queue.geometry.policy === "drop-oldest" ? (kills["producer"] ?? 0) * BURST : 0;
+  const again = sharedHeads ? 0 : (kills["consumer"] ?? 0) * BURST;
+  if (ledger.duplicates > again)
+    faults.push(`${ledger.duplicates} came twice; ${again} may be delivered again`);
+  const missing = ledger.missing();
+  if (missing > held + droppedOldest + uncounted) {
+    faults.push(`${missing} messages are lost; the dead held ${held} at most, ${droppedOldest} were dropped`);
+  }
+  faults.push(...newcomers(region));
+  return faults;
+}
+
+/** Every lane can be taken, and a message passes each. */
+function newcomers(region: Region): string[] {
+  const queue = Queue.open(region, NAME);
+  using rx = consumerOf(region);
+  const producers = Array.from({ length: PRODUCERS }, () => queue.producer());
+  for (const [lane, tx] of producers.entries()) {
+    if (tx.reserve(1) !== 1) return [`lane ${lane} has no room for a newcomer`];
+    tx.write(0, lane, 4711, 0, 0);
+    tx.commit(1);
+  }
+  let got = 0;
+  for (let tries = 0; tries < 2 * PRODUCERS; tries++) {
+    const count = "take" in rx ? rx.take(1) : rx.peek(1);
+    if (count === 1 && rx.words[rx.at + 1] === 4711) got++;
+    if ("release" in rx) rx.release(count);
+  }
+  for (const tx of producers) tx.close();
+  return got === PRODUCERS ? [] : [`${got} of ${PRODUCERS} newcomers' messages arrived`];
+}
+
+function topology(name: string, consumers: "one" | "many", policy: PolicyName): Topology {
+  return {
+    name,
+    parts: {
+      producer: { count: PRODUCERS, run: produce },
+      consumer: { count: consumers === "one" ? 1 : 3, together: true, run: consume },
+    },
+    create: (region, random) => create(region, random, consumers, policy),
+    verify,
+  };
+}
+
+export const queueOne = topology("queue, one consumer", "one", "block");
+export const queueMany = topology("queue, many consumers", "many", "block");
+export const queueDropOldest = topology("queue, many consumers, drop-oldest", "many", "drop-oldest");
