@@ -62,9 +62,14 @@ export class RecordConsumer
   /** Gives back every record read so far, with one store, and wakes the producer if it waits for room. @throws EvictedError */
   override release(): boolean {
     if (!super.release()) return false;
+    this.ringProducer();
+    return true;
+  }
+
+  /** @internal Wakes the producer if it waits for room, or for consumers. */
+  ringProducer(): void {
     const owner = loadAfterFence(this.words, RecordsLayout.producerOwnerWord);
     this.#participant?.ringer.ring(ownerParticipant(owner));
-    return true;
   }
 
   /** A copy of the next record, which is given back; null when there is none now. @throws EvictedError, CorruptError */
@@ -174,8 +179,7 @@ export class RecordConsumer
     this.#open = false;
     this.#forgetRegion();
     this.leave();
-    const owner = loadAfterFence(this.words, RecordsLayout.producerOwnerWord);
-    this.#participant?.ringer.ring(ownerParticipant(owner));
+    this.ringProducer();
   }
 
   [Symbol.dispose](): void {

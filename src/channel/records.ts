@@ -123,19 +123,18 @@ export class Records {
     const participant = Participant.of(region);
     const make = (cursor: number, owner: number): RecordConsumer =>
       new RecordConsumer(geometry, participant, cursor, owner, options);
-    let reader = joinRecords(geometry, participant.index, history, make);
+    const join = (): RecordConsumer | null => joinRecords(geometry, participant.index, history, make);
+    let reader = join();
     if (reader === null) {
       participant.recoverDead();
-      reader = joinRecords(geometry, participant.index, history, make);
+      reader = join();
     }
     if (reader === null)
       throw new InUseError(
         `every cursor of records ${geometry.name} (${geometry.maxConsumers})`,
         "close a consumer, or create the records with more maxConsumers",
       );
-    // A producer may wait for consumers.
-    const producer = loadAfterFence(geometry.words, RecordsLayout.producerOwnerWord);
-    participant.ringer.ring(ownerParticipant(producer));
+    reader.ringProducer();
     return reader;
   }
 }

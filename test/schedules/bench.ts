@@ -32,6 +32,9 @@ export interface Coroutines {
   readonly queueProducer: Loose;
   readonly queueConsumer: Loose;
   readonly queueTaker: Loose;
+  readonly owner: Loose;
+  readonly recordWriter: Loose;
+  readonly recordReader: Loose;
 }
 
 export async function loadCoroutines(outputs: ReadonlyMap<string, string>): Promise<Coroutines> {
@@ -48,6 +51,9 @@ export async function loadCoroutines(outputs: ReadonlyMap<string, string>): Prom
     queueProducer: (await load("queue-producer")).QueueProducer,
     queueConsumer: (await load("queue-consumer")).QueueConsumer,
     queueTaker: (await load("queue-taker")).QueueTaker,
+    owner: await load("owner"),
+    recordWriter: await load("record-writer"),
+    recordReader: await load("record-reader"),
   };
 }
 
@@ -86,6 +92,10 @@ export class PlainRegion {
 
   words(offset: number, count: number): Int32Array {
     return new Int32Array(this.memory.buffer, offset, count);
+  }
+
+  view(offset: number, count: number): Uint8Array {
+    return new Uint8Array(this.memory.buffer, offset, count);
   }
 }
 

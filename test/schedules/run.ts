@@ -13,6 +13,8 @@ import type { Model } from "./machine.ts";
 import { DROP_MUTATIONS, LANE_MUTATIONS, type NamedMutation, SPSC_MUTATIONS } from "./mutations.ts";
 import { QueueBench, type QueueScenario, runQueue } from "./queue.ts";
 import { QUEUE_MANY_MUTATIONS, QUEUE_ONE_MUTATIONS } from "./queue-mutations.ts";
+import { RECORD_MUTATIONS } from "./record-mutations.ts";
+import { RecordsBench, type RecordsScenario, runRecords } from "./records.ts";
 import { runSpsc, SpscBench } from "./spsc.ts";
 import { buildCoroutines } from "./transform.ts";
 
@@ -59,6 +61,26 @@ function queue(scenario: QueueScenario): { name: string; runner: (code: Coroutin
   };
 }
 
+function records(scenario: RecordsScenario): { name: string; runner: (code: Coroutines) => Runner } {
+  return {
+    name: scenario.name,
+    runner: (code) => {
+      const bench = new RecordsBench(code, scenario);
+      return (model, seed) => runRecords(bench, model, seed);
+    },
+  };
+}
+
+const RELIABLE = {
+  mode: "reliable",
+  consumers: 2,
+  visitors: 0,
+  history: 0,
+  deaths: 2,
+  evicts: false,
+} as const;
+const LOSSY = { ...RELIABLE, mode: "lossy" } as const;
+
 const SMALL = { consumers: 2, capacity: 2, blocks: 3, deaths: 2 } as const;
 
 const TOPOLOGIES: readonly Topology[] = [
@@ -100,6 +122,23 @@ const TOPOLOGIES: readonly Topology[] = [
       queue({ name: "drop-oldest", consumers: "many", policy: "drop-oldest", deaths: 2 }),
     ],
     mutations: QUEUE_MANY_MUTATIONS,
+  },
+  {
+    name: "reliable records",
+    scenarios: [
+      records({ ...RELIABLE, name: "one consumer", consumers: 1 }),
+      records({ ...RELIABLE, name: "come and go, history", consumers: 1, visitors: 2, history: 3 }),
+      records({ ...RELIABLE, name: "evicted", evicts: true, visitors: 1, deaths: 1 }),
+    ],
+    mutations: RECORD_MUTATIONS.reliable,
+  },
+  {
+    name: "lossy records",
+    scenarios: [
+      records({ ...LOSSY, name: "one reader", consumers: 1 }),
+      records({ ...LOSSY, name: "readers come and go, history", visitors: 1, history: 3 }),
+    ],
+    mutations: RECORD_MUTATIONS.lossy,
   },
 ];
 

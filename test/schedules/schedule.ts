@@ -26,6 +26,7 @@ export class Schedule {
   /** How often (of 32) the thread that ran last runs on. */
   readonly #persistence: number;
   #last: Thread | null = null;
+  readonly #asleep = new Set<string>();
   steps = 0;
 
   constructor(seed: number, model: Model, memory: Int32Array) {
@@ -46,6 +47,23 @@ export class Schedule {
     return this.#threads.some((thread) => thread.name.startsWith(prefix));
   }
 
+  /** The running thread takes no steps until it is woken (it yields next). Its stores reach memory. */
+  sleep(name: string): void {
+    this.#asleep.add(name);
+    this.machine.drainAll(this.machine.current);
+  }
+
+  wake(name: string): void {
+    this.#asleep.delete(name);
+  }
+
+  #awake(): readonly Thread[] {
+    if (this.#asleep.size === 0) return this.#threads;
+    const awake = this.#threads.filter((thread) => !this.#asleep.has(thread.name));
+    if (awake.length === 0) throw new Violation(`${[...this.#asleep].join(", ")} sleep for ever`);
+    return awake;
+  }
+
   /** Runs until all have ended. `deaths` of those that may die are killed, each at a step in the first `within`. */
   run(deaths: number, within: number): void {
     const deathSteps = new Set<number>();
@@ -60,9 +78,10 @@ export class Schedule {
   }
 
   #next(turn: number): Thread {
-    const threads = this.#threads;
+    const threads = this.#awake();
     if (this.steps > RANDOM_STEPS) return threads[turn % threads.length]!;
-    if (this.#last !== null && this.random.below(32) < this.#persistence) return this.#last;
+    if (this.#last !== null && this.random.below(32) < this.#persistence && threads.includes(this.#last))
+      return this.#last;
     for (;;) {
       const thread = threads[this.random.below(threads.length)]!;
       if (this.random.below(32) >= thread.slowness) return thread;
@@ -89,6 +108,7 @@ export class Schedule {
   #remove(thread: Thread): void {
     this.machine.drainAll(thread.processor);
     if (this.#last === thread) this.#last = null;
+    this.#asleep.delete(thread.name);
     this.#threads.splice(this.#threads.indexOf(thread), 1);
   }
 }

@@ -59,6 +59,8 @@ const SOURCES = [
   "src/ring/queue-producer.ts",
   "src/ring/queue-consumer.ts",
   "src/ring/queue-taker.ts",
+  "src/ring/record-writer.ts",
+  "src/ring/record-reader.ts",
 ];
 
 /** A single-line change of a source, to prove that the schedules catch it. */
