@@ -18,18 +18,6 @@ const either: readonly NamedMutation[] = [
     to: "const tail = hint;",
   },
   {
-    what: "no fence between publication and sleepers",
-    file: WRITER,
-    from: "if (loadAfterFence(words, RecordsLayout.sleepersWord) !== 0) this.wakeSleepers();",
-    to: "if (loadHint(words, RecordsLayout.sleepersWord) !== 0) this.wakeSleepers();",
-  },
-  {
-    what: "asleep without a second look",
-    file: READER,
-    from: "sleepersFence();\n    return this.hasNext();",
-    to: "sleepersFence();\n    return false;",
-  },
-  {
     what: "mark behind the tail",
     file: WRITER,
     from: "storePlain(words, mark, this.written);",
@@ -45,22 +33,34 @@ const either: readonly NamedMutation[] = [
     what: "a record may cross the end",
     file: WRITER,
     from: "const padding = size <= rest ? 0 : rest;",
-    to: "const padding = size <= rest + 8 ? 0 : rest;",
+    to: "const padding = size <= rest + 512 ? 0 : rest;",
   },
 ];
 
 const reliable: readonly NamedMutation[] = [
   ...either,
   {
+    what: "no fence between publication and sleepers",
+    file: WRITER,
+    from: "if (loadAfterFence(words, RecordsLayout.sleepersWord) !== 0) this.wakeSleepers();",
+    to: "if (loadHint(words, RecordsLayout.sleepersWord) !== 0) this.wakeSleepers();",
+  },
+  {
+    what: "asleep without a second look",
+    file: READER,
+    from: "sleepersFence();\n    return this.hasNext();",
+    to: "sleepersFence();\n    return false;",
+  },
+  {
+    what: "gate of the fastest, not of the slowest",
+    file: WRITER,
+    from: "if (distance > this.capacity || distance < oldest) continue;",
+    to: "if (distance > this.capacity || (oldest !== 0 && distance > oldest)) continue;",
+  },
+  {
     what: "no second scan after the claim",
     file: WRITER,
     from: "bound = (this.scan() + this.capacity) | 0;",
-    to: "",
-  },
-  {
-    what: "no fence between claim and scan",
-    file: WRITER,
-    from: "fence();",
     to: "",
   },
   {
@@ -76,34 +76,16 @@ const reliable: readonly NamedMutation[] = [
     to: "const claim = loadHint(words, RecordsLayout.claimWord);",
   },
   {
-    what: "joiner visible before its cursor",
-    file: READER,
-    from: "storeRelease(words, this.cursorWord, this.at);\n      if (attempt === 0) storeRelease(words, this.ownerWord, this.owner);",
-    to: "if (attempt === 0) storeRelease(words, this.ownerWord, this.owner);\n      storeRelease(words, this.cursorWord, this.at);",
-  },
-  {
     what: "evicted consumer believes what it read",
     file: READER,
     from: "if (loadHint(words, this.ownerWord) !== this.owner) this.refuseEvicted();",
     to: "",
   },
   {
-    what: "evicted place free at once",
-    file: WRITER,
-    from: "owner | OwnerWord.busyBit)",
-    to: "(owner & ~0xff) + 0x100)",
-  },
-  {
     what: "released before it is read",
     file: READER,
     from: "this.size = size;\n      return true;",
     to: "this.size = size;\n      publish(this.words, this.cursorWord, (this.at + size) | 0);\n      return true;",
-  },
-  {
-    what: "one cursor not looked at",
-    file: WRITER,
-    from: "if (distance > this.capacity || distance < oldest) continue;",
-    to: "if (distance >= this.capacity || distance < oldest) continue;",
   },
 ];
 
@@ -140,16 +122,16 @@ const lossy: readonly NamedMutation[] = [
     to: "if (header === 0 && !this.intact()) {",
   },
   {
+    what: "missed records not counted",
+    file: READER,
+    from: "this.missed += gap >>> 0;",
+    to: "",
+  },
+  {
     what: "lapped reader forgets what it expected",
     file: READER,
     from: "this.expected = expected;",
     to: "",
-  },
-  {
-    what: "lapped reader goes to the wrong record",
-    file: READER,
-    from: "((sequence - back - 1) & (this.indexCount - 1))",
-    to: "((sequence - back) & (this.indexCount - 1))",
   },
 ];
 

@@ -128,7 +128,8 @@ const TOPOLOGIES: readonly Topology[] = [
     scenarios: [
       records({ ...RELIABLE, name: "one consumer", consumers: 1 }),
       records({ ...RELIABLE, name: "come and go, history", consumers: 1, visitors: 2, history: 3 }),
-      records({ ...RELIABLE, name: "evicted", evicts: true, visitors: 1, deaths: 1 }),
+      records({ ...RELIABLE, name: "evicted", consumers: 1, visitors: 2, evicts: true, deaths: 1 }),
+      records({ ...RELIABLE, name: "two consumers" }),
     ],
     mutations: RECORD_MUTATIONS.reliable,
   },

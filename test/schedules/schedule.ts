@@ -27,6 +27,8 @@ export class Schedule {
   readonly #persistence: number;
   #last: Thread | null = null;
   readonly #asleep = new Set<string>();
+  /** Those that are not asleep. */
+  #awake: readonly Thread[] = this.#threads;
   steps = 0;
 
   constructor(seed: number, model: Model, memory: Int32Array) {
@@ -40,6 +42,7 @@ export class Schedule {
   start(name: string, coroutine: Coroutine, onDeath?: () => void): void {
     const slowness = [0, 0, 24, 31][this.random.below(4)]!;
     this.#threads.push({ name, slowness, coroutine, processor: new Processor(), onDeath });
+    if (this.#awake !== this.#threads) this.#findAwake();
   }
 
   /** Somebody whose name starts so is still running. */
@@ -51,17 +54,16 @@ export class Schedule {
   sleep(name: string): void {
     this.#asleep.add(name);
     this.machine.drainAll(this.machine.current);
+    this.#findAwake();
   }
 
   wake(name: string): void {
-    this.#asleep.delete(name);
+    if (this.#asleep.delete(name)) this.#findAwake();
   }
 
-  #awake(): readonly Thread[] {
-    if (this.#asleep.size === 0) return this.#threads;
-    const awake = this.#threads.filter((thread) => !this.#asleep.has(thread.name));
-    if (awake.length === 0) throw new Violation(`${[...this.#asleep].join(", ")} sleep for ever`);
-    return awake;
+  #findAwake(): void {
+    const asleep = this.#asleep;
+    this.#awake = asleep.size === 0 ? this.#threads : this.#threads.filter(({ name }) => !asleep.has(name));
   }
 
   /** Runs until all have ended. `deaths` of those that may die are killed, each at a step in the first `within`. */
@@ -78,7 +80,9 @@ export class Schedule {
   }
 
   #next(turn: number): Thread {
-    const threads = this.#awake();
+    const threads = this.#awake;
+    if (threads.length === 0) throw new Violation(`${[...this.#asleep].join(", ")} sleep for ever`);
+    if (threads.length === 1) return threads[0]!;
     if (this.steps > RANDOM_STEPS) return threads[turn % threads.length]!;
     if (this.#last !== null && this.random.below(32) < this.#persistence && threads.includes(this.#last))
       return this.#last;
@@ -110,5 +114,6 @@ export class Schedule {
     if (this.#last === thread) this.#last = null;
     this.#asleep.delete(thread.name);
     this.#threads.splice(this.#threads.indexOf(thread), 1);
+    if (this.#awake !== this.#threads) this.#findAwake();
   }
 }
