@@ -9,12 +9,11 @@
  *     for await (const bytes of rx) …                    // or: while (rx.next()) … rx.bytes, rx.offset, rx.length; rx.release()
  */
 
-import { loadAfterFence } from "../memory/atomics.ts";
 import { ObjectKind } from "../memory/layout.ts";
 import type { Region } from "../memory/region.ts";
 import { ArgumentError, InUseError } from "../ring/errors.ts";
 import type { PolicyName } from "../ring/layout.ts";
-import { attachOwner, detachOwner, ownerParticipant } from "../ring/owner.ts";
+import { attachOwner, detachOwner } from "../ring/owner.ts";
 import { Participant } from "../ring/participant.ts";
 import { joinRecords } from "../ring/record-reader.ts";
 import {

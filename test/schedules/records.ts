@@ -57,6 +57,7 @@ export class RecordsBench {
       history: scenario.history,
       stallTimeoutMs: 0,
       stallAction: "none",
+      annotation: new Uint8Array(0),
     });
     this.#initial = this.region.memory.slice();
   }
