@@ -15,7 +15,7 @@
  *     physring_region_close(&region);                            // detaches and leaves
  *
  * What this version does not do:
- *   - No channels and no pools (sections 6, 7): named rings only.
+ *   - No channels, pools, queues and cells (sections 6, 7, 11, 13): named rings, and records (section 12, physring_records.h).
  *   - No recovery of others (section 8). A ring end or a participant slot whose owner died stays taken until a
  *     TypeScript participant has cleaned up behind it, which any of them does within 50 ms of waiting. Until
  *     then attaching returns PHYSRING_ERR_OWNER_DEAD, and joining skips the slot.
@@ -89,11 +89,12 @@ PHYSRING_ASSERT_(sizeof(off_t) == 8 && sizeof(void *) == 8);
   X(OWNER_DEAD, -16, "taken by a dead participant: a TypeScript participant has to recover it first")   \
   X(NOT_JOINED, -17, "call physring_join first")                                                        \
   X(OBJECT_NOT_FOUND, -18, "the region has no object of that name")                                     \
-  X(OBJECT_KIND, -19, "the object of that name is no ring")                                             \
-  X(IN_USE, -20, "this end of the ring is in use by a live participant")                                \
+  X(OBJECT_KIND, -19, "the object of that name is of another kind")                                     \
+  X(IN_USE, -20, "this end is in use by a live participant")                                            \
   X(DIRECTORY_FULL, -21, "the region has 64 objects already")                                           \
   X(DIRECTORY_NO_ROOM, -22, "no gap of the region is large enough; create a larger region")             \
-  X(DIRECTORY_BUSY, -23, "another process has held the directory lock too long; is it stopped?")
+  X(DIRECTORY_BUSY, -23, "another process has held the directory lock too long; is it stopped?")        \
+  X(EVICTED, -24, "this consumer stood still for longer than allowed and was evicted; attach again")
 
 typedef enum physring_error {
 #define PHYSRING_X_(name, value, message) PHYSRING_ERR_##name = value,
@@ -147,12 +148,23 @@ enum {
   PHYSRING_RING_MIN_SLOT_BYTES = 16,
   PHYSRING_RING_MAX_SLOT_BYTES = 4096,
   PHYSRING_RING_FLAG_DROP_OLDEST = 1,
+  PHYSRING_RING_FLAG_SHARED_HEAD = 2,
   PHYSRING_REGION_FLAG_SIDECAR = 1,
   PHYSRING_BACKEND_SHM = 1
 };
 enum { PHYSRING_REGION_BUILDING = 0, PHYSRING_REGION_READY = 1 };
 enum { PHYSRING_ENTRY_FREE = 0, PHYSRING_ENTRY_BUILDING = 1, PHYSRING_ENTRY_READY = 2 };
-enum { PHYSRING_KIND_RING = 1, PHYSRING_KIND_POOL = 2, PHYSRING_KIND_CHANNEL = 3 };
+enum {
+  PHYSRING_KIND_RING = 1,
+  PHYSRING_KIND_POOL = 2,
+  PHYSRING_KIND_CHANNEL = 3,
+  PHYSRING_KIND_QUEUE = 4,
+  PHYSRING_KIND_RECORDS = 5,
+  PHYSRING_KIND_CELL = 6,
+  PHYSRING_KIND_SERVICE = 7,
+  PHYSRING_KIND_HARDWARE_QUEUE = 8,
+  PHYSRING_KIND_HARDWARE_REGISTERS = 9
+};
 enum { PHYSRING_PHASE_FREE = 0, PHYSRING_PHASE_LIVE = 1, PHYSRING_PHASE_DYING = 2, PHYSRING_PHASE_SWEPT = 3 };
 enum {
   PHYSRING_GENERATION_SHIFT = 8,
@@ -203,7 +215,7 @@ typedef struct physring_ring_header {
   uint32_t head, rejected, reserved2[30];
   uint32_t producer_owner, reserved3[31];
   uint32_t consumer_owner, reserved4[31];
-  uint32_t dropped_newest, dropped_oldest, undone, reserved5[29];
+  uint32_t dropped_newest, dropped_oldest, undone, waits, refused, reserved5[27];
 } physring_ring_header;
 
 /* The 16 bytes at the start of a slot; wider slots add user words. */
@@ -257,6 +269,8 @@ typedef struct physring_consumer {
 static inline uint32_t physring_load_(const uint32_t *word) {
   return __atomic_load_n(word, __ATOMIC_RELAXED);
 }
+/* Loads before it are done before loads after it. */
+static inline void physring_fence_loads_(void) { __atomic_thread_fence(__ATOMIC_ACQUIRE); }
 static inline uint32_t physring_load_acquire_(const uint32_t *word) {
   return __atomic_load_n(word, __ATOMIC_ACQUIRE);
 }
@@ -595,6 +609,16 @@ static inline __attribute__((cold)) void physring_wake_(physring_region *region,
   if (mode == PHYSRING_ASLEEP_EVENT_LOOP) physring_send_byte_(region, participant);
 }
 
+/* Wakes a participant if it sleeps; a number that is none is nobody. The publication and a fence came before. */
+static inline void physring_ring_participant_(physring_region *region, int participant) {
+  if (participant < 0 || participant >= PHYSRING_PARTICIPANTS) return;
+  uint32_t *doorbell = &physring_record_(region, participant)->doorbell;
+  if (__builtin_expect(physring_load_(doorbell) == PHYSRING_AWAKE, 1)) return;
+  uint32_t mode = physring_exchange_(doorbell, PHYSRING_AWAKE);
+  if (mode != PHYSRING_AWAKE) region->wakes++;
+  physring_wake_(region, participant, mode);
+}
+
 /*
  * Wakes the participant named by an owner word if it sleeps. The index store came before (SYNC doorbell: publish,
  * fence, read). The owner is read behind the fence too: an owner that we miss has yet to attach, and will find what
@@ -602,13 +626,7 @@ static inline __attribute__((cold)) void physring_wake_(physring_region *region,
  */
 static inline void physring_ring_doorbell_(physring_region *region, const uint32_t *owner_word) {
   physring_fence_();
-  int participant = (int)(physring_load_(owner_word) & PHYSRING_OWNER_PARTICIPANT_MASK) - 1;
-  if (participant < 0 || participant >= PHYSRING_PARTICIPANTS) return;
-  uint32_t *doorbell = &physring_record_(region, participant)->doorbell;
-  if (__builtin_expect(physring_load_(doorbell) == PHYSRING_AWAKE, 1)) return;
-  uint32_t mode = physring_exchange_(doorbell, PHYSRING_AWAKE);
-  if (mode != PHYSRING_AWAKE) region->wakes++;
-  physring_wake_(region, participant, mode);
+  physring_ring_participant_(region, (int)(physring_load_(owner_word) & PHYSRING_OWNER_PARTICIPANT_MASK) - 1);
 }
 
 /*
@@ -718,21 +736,26 @@ static inline int physring_read_ring_(const physring_region *region, uint64_t of
   return flags != 0 ? PHYSRING_ERR_UNSUPPORTED : PHYSRING_OK;
 }
 
-/* Opens the ring NAME and checks its geometry; attaches to nothing. */
-static inline int physring_ring_open(const physring_region *region, const char *name, physring_ring *ring) {
+/* The extent of the object NAME, checked against the region. */
+static inline int physring_find_object_(const physring_region *region, const char *name, uint32_t kind,
+                                        uint64_t *offset, uint64_t *size) {
   physring_directory_entry copy;
-  uint64_t offset, size;
   size_t length = strlen(name);
   if (length < 1 || length >= sizeof copy.name) return PHYSRING_ERR_NAME;
   for (int index = 0; index < PHYSRING_DIRECTORY_CAPACITY; index++) {
     int status = physring_read_entry_(region, index, &copy);
     if (status < 0) return status;
     if (status == 0 || memcmp(copy.name, name, length + 1) != 0) continue;
-    if (copy.kind != PHYSRING_KIND_RING) return PHYSRING_ERR_OBJECT_KIND;
-    if ((status = physring_extent_(region, &copy, &offset, &size)) < 0) return status;
-    return physring_read_ring_(region, offset, size, ring);
+    return copy.kind == kind ? physring_extent_(region, &copy, offset, size) : PHYSRING_ERR_OBJECT_KIND;
   }
   return PHYSRING_ERR_OBJECT_NOT_FOUND;
+}
+
+/* Opens the ring NAME and checks its geometry; attaches to nothing. */
+static inline int physring_ring_open(const physring_region *region, const char *name, physring_ring *ring) {
+  uint64_t offset, size;
+  int status = physring_find_object_(region, name, PHYSRING_KIND_RING, &offset, &size);
+  return status < 0 ? status : physring_read_ring_(region, offset, size, ring);
 }
 
 /* Zeroing a large object takes a second or two; a holder that needs longer is stopped. */
@@ -774,32 +797,34 @@ static inline int physring_free_entry_(const physring_region *region, const char
   return free_index < 0 ? PHYSRING_ERR_DIRECTORY_FULL : free_index;
 }
 
-static inline int physring_fill_ring_(const physring_region *region, const char *name, uint32_t slot_bytes,
-                                      uint32_t capacity) {
-  uint64_t size = sizeof(physring_ring_header) + (uint64_t)slot_bytes * capacity, offset = 0;
+/* Under the directory lock: allocates and zeroes an object, in state building. Returns its index. */
+static inline int physring_begin_object_(const physring_region *region, const char *name, uint32_t kind,
+                                         uint64_t size, uint64_t *offset) {
   int index = physring_free_entry_(region, name);
   if (index < 0) return index;
-  int status = physring_find_gap_(region, size, &offset);
+  int status = physring_find_gap_(region, size, offset);
   if (status < 0) return status;
   physring_directory_entry *entry = physring_entry_(region, index);
-  physring_ring_header *ring = (physring_ring_header *)(void *)(region->base + offset);
   physring_store_release_(&entry->state, PHYSRING_ENTRY_BUILDING);
   physring_fence_(); /* a reader that copies any word below finds the state changed */
   entry->generation = physring_load_(&entry->generation) + 1;
-  entry->kind = PHYSRING_KIND_RING;
-  physring_set_u64_(entry->offset, offset);
+  entry->kind = kind;
+  physring_set_u64_(entry->offset, *offset);
   physring_set_u64_(entry->size_bytes, size);
   memset(entry->name, 0, sizeof entry->name);
   memcpy(entry->name, name, strlen(name));
-  memset(ring, 0, (size_t)size);
-  ring->magic = PHYSRING_RING_MAGIC;
-  ring->version = PHYSRING_RING_VERSION;
-  ring->slot_bytes = slot_bytes;
-  ring->capacity = capacity;
-  ring->slots_offset = sizeof(physring_ring_header);
-  /* SYNC entry-ready: release pairs with a reader's acquire load. */
-  physring_store_release_(&entry->state, PHYSRING_ENTRY_READY);
-  return PHYSRING_OK;
+  memset(region->base + *offset, 0, (size_t)size);
+  return index;
+}
+
+static inline int physring_lock_directory_(const physring_region *region) {
+  int64_t deadline_ns = physring_deadline_ns_(PHYSRING_DIRECTORY_LIMIT_MS);
+  int status;
+  while ((status = physring_lock_(region, F_WRLCK, PHYSRING_LOCK_DIRECTORY)) == 0) {
+    if (physring_now_ns_() >= deadline_ns) return PHYSRING_ERR_DIRECTORY_BUSY;
+    physring_nap_();
+  }
+  return status;
 }
 
 /*
@@ -808,22 +833,28 @@ static inline int physring_fill_ring_(const physring_region *region, const char 
  */
 static inline int physring_ring_create(physring_region *region, const char *name, uint32_t slot_bytes,
                                        uint32_t capacity) {
-  int64_t deadline_ns = physring_deadline_ns_(PHYSRING_DIRECTORY_LIMIT_MS);
   size_t length = strlen(name);
-  int status;
+  uint64_t offset = 0, size = sizeof(physring_ring_header) + (uint64_t)slot_bytes * capacity;
   if (length < 1 || length >= sizeof((physring_directory_entry *)0)->name) return PHYSRING_ERR_NAME;
   if (slot_bytes < PHYSRING_RING_MIN_SLOT_BYTES || slot_bytes > PHYSRING_RING_MAX_SLOT_BYTES ||
       (slot_bytes & (slot_bytes - 1)) != 0 || capacity < PHYSRING_RING_MIN_CAPACITY ||
       capacity > PHYSRING_RING_MAX_CAPACITY || (capacity & (capacity - 1)) != 0)
     return PHYSRING_ERR_ARGUMENT;
-  while ((status = physring_lock_(region, F_WRLCK, PHYSRING_LOCK_DIRECTORY)) == 0) {
-    if (physring_now_ns_() >= deadline_ns) return PHYSRING_ERR_DIRECTORY_BUSY;
-    physring_nap_();
+  int index = physring_lock_directory_(region);
+  if (index < 0) return index;
+  index = physring_begin_object_(region, name, PHYSRING_KIND_RING, size, &offset);
+  if (index >= 0) {
+    physring_ring_header *ring = (physring_ring_header *)(void *)(region->base + offset);
+    ring->magic = PHYSRING_RING_MAGIC;
+    ring->version = PHYSRING_RING_VERSION;
+    ring->slot_bytes = slot_bytes;
+    ring->capacity = capacity;
+    ring->slots_offset = sizeof(physring_ring_header);
+    /* SYNC entry-ready: release pairs with a reader's acquire load. */
+    physring_store_release_(&physring_entry_(region, index)->state, PHYSRING_ENTRY_READY);
   }
-  if (status < 0) return status;
-  status = physring_fill_ring_(region, name, slot_bytes, capacity);
   physring_lock_(region, F_UNLCK, PHYSRING_LOCK_DIRECTORY);
-  return status;
+  return index < 0 ? index : PHYSRING_OK;
 }
 
 /* ---- Participants (sections 3, 8) ---------------------------------------------------------------------- */
@@ -886,9 +917,12 @@ static inline void physring_detach_(const physring_region *region, uint32_t *own
   physring_cas_(owner_word, owner, ((owner >> PHYSRING_GENERATION_SHIFT) + 1) << PHYSRING_GENERATION_SHIFT);
 }
 
+/* Defined in physring_records.h. */
+static inline void physring_leave_records_(const physring_region *region, uint64_t offset, uint64_t size);
+
 /*
- * Leaves: recovery of oneself (section 8, steps 3-7). Steps 4-6 come down to rings: a participant of this header is
- * in no channel and holds no block. Ends that are still attached are detached; do not use them any more.
+ * Leaves: recovery of oneself (section 8, steps 3-7). Steps 4-6 come down to rings and records: a participant of this
+ * header is in no channel and holds no block. Ends that are still attached are detached; do not use them any more.
  */
 static inline void physring_leave(physring_region *region) {
   physring_directory_entry copy;
@@ -899,10 +933,10 @@ static inline void physring_leave(physring_region *region) {
   physring_store_release_(&record->state,
                           region->generation << PHYSRING_GENERATION_SHIFT | PHYSRING_PHASE_DYING);
   for (int index = 0; index < PHYSRING_DIRECTORY_CAPACITY; index++) {
-    if (physring_read_entry_(region, index, &copy) != 1 || copy.kind != PHYSRING_KIND_RING) continue;
-    if (physring_extent_(region, &copy, &offset, &size) < 0 ||
-        physring_read_ring_(region, offset, size, &ring) < 0)
-      continue;
+    if (physring_read_entry_(region, index, &copy) != 1) continue;
+    if (physring_extent_(region, &copy, &offset, &size) < 0) continue;
+    if (copy.kind == PHYSRING_KIND_RECORDS) physring_leave_records_(region, offset, size);
+    if (copy.kind != PHYSRING_KIND_RING || physring_read_ring_(region, offset, size, &ring) < 0) continue;
     physring_detach_(region, &ring.header->producer_owner);
     physring_detach_(region, &ring.header->consumer_owner);
   }
@@ -1132,5 +1166,7 @@ static inline physring_descriptor physring_read_descriptor(const void *slot) {
 static inline uint64_t physring_descriptor_offset(const physring_descriptor *descriptor) {
   return descriptor->offset_low | (uint64_t)descriptor->offset_high << 32;
 }
+
+#include "physring_records.h"
 
 #endif /* PHYSRING_H */

@@ -57,6 +57,12 @@ static void print_directory(void) {
   VALUE("ObjectKind.ring", PHYSRING_KIND_RING);
   VALUE("ObjectKind.pool", PHYSRING_KIND_POOL);
   VALUE("ObjectKind.channel", PHYSRING_KIND_CHANNEL);
+  VALUE("ObjectKind.queue", PHYSRING_KIND_QUEUE);
+  VALUE("ObjectKind.records", PHYSRING_KIND_RECORDS);
+  VALUE("ObjectKind.cell", PHYSRING_KIND_CELL);
+  VALUE("ObjectKind.service", PHYSRING_KIND_SERVICE);
+  VALUE("ObjectKind.hardwareQueue", PHYSRING_KIND_HARDWARE_QUEUE);
+  VALUE("ObjectKind.hardwareRegisters", PHYSRING_KIND_HARDWARE_REGISTERS);
 }
 
 static void print_control(void) {
@@ -113,6 +119,9 @@ static void print_ring(void) {
   WORD("RingLayout.droppedNewestWord", physring_ring_header, dropped_newest);
   WORD("RingLayout.droppedOldestWord", physring_ring_header, dropped_oldest);
   WORD("RingLayout.undoneWord", physring_ring_header, undone);
+  WORD("RingLayout.waitsWord", physring_ring_header, waits);
+  WORD("RingLayout.refusedWord", physring_ring_header, refused);
+  VALUE("RingLayout.flagSharedHead", PHYSRING_RING_FLAG_SHARED_HEAD);
   VALUE("RingLayout.headerBytes", sizeof(physring_ring_header));
   VALUE("RingLayout.flagDropOldest", PHYSRING_RING_FLAG_DROP_OLDEST);
   VALUE("RingLayout.minCapacity", PHYSRING_RING_MIN_CAPACITY);
@@ -129,6 +138,68 @@ static void print_ring(void) {
   VALUE("OwnerWord.generationShift", PHYSRING_GENERATION_SHIFT);
 }
 
+static void print_records(void) {
+  WORD("RecordsLayout.magicWord", physring_records_header, magic);
+  WORD("RecordsLayout.versionWord", physring_records_header, version);
+  WORD("RecordsLayout.capacityBytesWord", physring_records_header, capacity_bytes);
+  WORD("RecordsLayout.cursorCountWord", physring_records_header, cursor_count);
+  WORD("RecordsLayout.modeWord", physring_records_header, mode);
+  WORD("RecordsLayout.policyWord", physring_records_header, policy);
+  WORD("RecordsLayout.historyCountWord", physring_records_header, history_count);
+  WORD("RecordsLayout.indexCountWord", physring_records_header, index_count);
+  WORD("RecordsLayout.indexOffsetWord", physring_records_header, index_offset);
+  WORD("RecordsLayout.recordsOffsetWord", physring_records_header, records_offset);
+  WORD("RecordsLayout.stallTimeoutMsWord", physring_records_header, stall_timeout_ms);
+  WORD("RecordsLayout.stallActionWord", physring_records_header, stall_action);
+  WORD("RecordsLayout.annotationOffsetWord", physring_records_header, annotation_offset);
+  WORD("RecordsLayout.annotationBytesWord", physring_records_header, annotation_bytes);
+  WORD("RecordsLayout.tailWord", physring_records_header, tail);
+  WORD("RecordsLayout.firstMarkWord", physring_records_header, marks);
+  WORD("RecordsLayout.claimWord", physring_records_header, claim);
+  WORD("RecordsLayout.epochWord", physring_records_header, epoch);
+  WORD("RecordsLayout.producerOwnerWord", physring_records_header, producer_owner);
+  WORD("RecordsLayout.endedWord", physring_records_header, ended);
+  WORD("RecordsLayout.droppedNewestWord", physring_records_header, dropped_newest);
+  WORD("RecordsLayout.failedWord", physring_records_header, failed);
+  WORD("RecordsLayout.blockedWord", physring_records_header, blocked);
+  WORD("RecordsLayout.evictedWord", physring_records_header, evicted);
+  WORD("RecordsLayout.sleepersWord", physring_records_header, sleepers);
+  VALUE("RecordsLayout.magic", PHYSRING_RECORDS_MAGIC);
+  VALUE("RecordsLayout.version", PHYSRING_RECORDS_VERSION);
+  VALUE("RecordsLayout.markWords", sizeof(physring_record_mark) / 4);
+  VALUE("RecordsLayout.firstCursorWord", sizeof(physring_records_header) / 4);
+  VALUE("RecordsLayout.cursorWords", sizeof(physring_record_cursor) / 4);
+  VALUE("RecordsLayout.cursorsOffset", sizeof(physring_records_header));
+  VALUE("RecordsLayout.cursorBytes", sizeof(physring_record_cursor));
+  VALUE("RecordsLayout.maxCursors", PHYSRING_RECORDS_MAX_CURSORS);
+  VALUE("RecordsLayout.minCapacityBytes", PHYSRING_RECORDS_MIN_CAPACITY_BYTES);
+  VALUE("RecordsLayout.maxCapacityBytes", PHYSRING_RECORDS_MAX_CAPACITY_BYTES);
+  VALUE("RecordsLayout.maxHistory", PHYSRING_RECORDS_MAX_HISTORY);
+  VALUE("RecordsLayout.maxIndexCount", PHYSRING_RECORDS_MAX_INDEX);
+  VALUE("RecordsLayout.minLossyIndexCount", PHYSRING_RECORDS_MIN_LOSSY_INDEX);
+  VALUE("RecordsLayout.maxAnnotationBytes", PHYSRING_RECORDS_MAX_ANNOTATION_BYTES);
+  VALUE("RecordsLayout.endedOpen", PHYSRING_STREAM_OPEN);
+  VALUE("RecordsLayout.endedByProducer", PHYSRING_STREAM_ENDED);
+  VALUE("RecordsLayout.endedByDeath", PHYSRING_STREAM_DIED);
+  WORD("RecordsLayout.markSequenceWord", physring_record_mark, sequence);
+  WORD("RecordsLayout.cursorOffsetWord", physring_record_cursor, position);
+  VALUE("RecordHeader.lengthWord", 0);
+  VALUE("RecordHeader.sequenceWord", 1);
+  VALUE("RecordHeader.words", PHYSRING_RECORD_HEADER_BYTES / 4);
+  VALUE("RecordHeader.sizeBytes", PHYSRING_RECORD_HEADER_BYTES);
+  VALUE("RecordHeader.paddingBit", (int32_t)PHYSRING_RECORD_PADDING);
+  VALUE("RecordHeader.paddingLengthMask", ~PHYSRING_RECORD_PADDING);
+  VALUE("RecordsMode.reliable", PHYSRING_RECORDS_RELIABLE);
+  VALUE("RecordsMode.lossy", PHYSRING_RECORDS_LOSSY);
+  VALUE("StallAction.none", PHYSRING_STALL_NONE);
+  VALUE("StallAction.evict", PHYSRING_STALL_EVICT);
+  VALUE("StallAction.error", PHYSRING_STALL_ERROR);
+  VALUE("Policy.block", PHYSRING_POLICY_BLOCK);
+  VALUE("Policy.fail", PHYSRING_POLICY_FAIL);
+  VALUE("Policy.drop-newest", PHYSRING_POLICY_DROP_NEWEST);
+  VALUE("Policy.drop-oldest", PHYSRING_POLICY_DROP_OLDEST);
+}
+
 int main(void) {
   VALUE("LINE_BYTES", PHYSRING_LINE_BYTES);
   VALUE("WORD_BYTES", sizeof(uint32_t));
@@ -140,6 +211,7 @@ int main(void) {
   print_directory();
   print_control();
   print_ring();
+  print_records();
   puts("\n}");
   return 0;
 }
