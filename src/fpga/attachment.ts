@@ -231,14 +231,17 @@ export class Attachment {
     return this.core.registers.read(this.page + DeviceRegister.haltCode) >>> 0;
   }
 
-  /** What the core says this queue does. A register read. */
+  /**
+   * What the core says this queue does; register reads. All but `running` mean that nothing of it is under way: `reset` is an idle queue, or another epoch, which
+   * was started after idle. A queue that is stopping still writes: it counts as running.
+   */
   get phase(): "running" | "halted" | "gone" | "reset" {
     const state = this.ring.readState();
-    if (state === ((this.#epoch << StopRegisters.epochShift) | StopRegisters.stateRunning)) return "running";
     if (this.core.registers.read(StopRegisters.magic) === StopRegisters.magicGone) return "gone";
-    return state === ((this.#epoch << StopRegisters.epochShift) | StopRegisters.stateHalted)
-      ? "halted"
-      : "reset";
+    if (state >>> StopRegisters.epochShift !== this.#epoch) return "reset";
+    const phase = state & StopRegisters.stateMask;
+    if (phase === StopRegisters.stateHalted) return "halted";
+    return phase === StopRegisters.stateIdle ? "reset" : "running";
   }
 
   /** Step *stop*: the core fetches and starts nothing more. */

@@ -51,7 +51,7 @@ interface UnderWay {
   settle: ((completion: Completion | null, error: Error | null) => void) | null;
 }
 
-type State = "running" | "halted" | "stuck" | "closed";
+type State = "running" | "stopping" | "halted" | "stuck" | "closed";
 const DEFAULT_IDLE_LIMIT_MS = 1000;
 
 export class CommandQueue implements Disposable, AsyncIterable<Completion> {
@@ -228,7 +228,7 @@ export class CommandQueue implements Disposable, AsyncIterable<Completion> {
 
   /** Looks for completions and delivers them; returns how many there were. */
   poll(): number {
-    if (this.#state !== "running") return 0;
+    if (this.#state !== "running" && this.#state !== "stopping") return 0;
     try {
       return this.#deliver();
     } catch (error) {
@@ -308,7 +308,6 @@ export class CommandQueue implements Disposable, AsyncIterable<Completion> {
 
   /** The queue does nothing more until reset(). Halted and gone mean that no block is in use any more; after a fault only a stop tells. */
   #break(error: Error): void {
-    if (this.#state !== "running") return;
     this.#state = "halted";
     const quiet =
       error instanceof QueueHaltedError ||
@@ -339,10 +338,13 @@ export class CommandQueue implements Disposable, AsyncIterable<Completion> {
    */
   async reset(options: { readonly idleLimitMs?: number } = {}): Promise<void> {
     if (this.#state === "closed" || this.#state === "stuck") this.#assertUsable();
+    if (this.#state === "stopping") throw new ArgumentError(`hardware queue ${this.name} is being reset already`);
+    if (this.#state === "running") this.#state = "stopping";
     this.#attachment.requestStop();
     const limitMs = options.idleLimitMs ?? DEFAULT_IDLE_LIMIT_MS;
     const deadlineMs = performance.now() + limitMs;
     while (!this.#attachment.stopped) {
+      if (this.#state === "closed") return;
       if (performance.now() >= deadlineMs) throw this.#quarantine(limitMs);
       await Bun.sleep(0);
     }
@@ -383,6 +385,7 @@ export class CommandQueue implements Disposable, AsyncIterable<Completion> {
   /** Stops the queue, blocking the thread for up to a second; commands under way fail with QueueClosedError. @throws QueueStuckError */
   close(): void {
     if (this.#state === "closed" || this.#state === "stuck") return;
+    if (this.#state === "running") this.#state = "stopping";
     this.#attachment.requestStop();
     if (!this.#attachment.awaitStopped(DEFAULT_IDLE_LIMIT_MS)) throw this.#quarantine(DEFAULT_IDLE_LIMIT_MS);
     this.#wasStopped(new QueueClosedError(this.name));

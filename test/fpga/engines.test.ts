@@ -1,0 +1,297 @@
+/** CommandQueue on the simulated board (the RTL, clocked), in every coherency mode: results, lists, errors, ownership. */
+import { describe, expect, test } from "bun:test";
+import type { Coherency } from "../../src/fpga/board.ts";
+import { CommandQueue, type CommandQueueOptions, CommandFailedError, Core, Status } from "../../src/fpga/index.ts";
+import { modelCrc32, modelFill, modelFilter, modelSource, modelThreshold } from "../../src/cli/fpga/model.ts";
+import { Pool } from "../../src/ring/pool.ts";
+import { expectCode } from "../support/errors.ts";
+import { Random } from "../support/random.ts";
+import { boardPrograms, TestBoard, type TestBoardOptions } from "./boards.ts";
+
+const programs = boardPrograms();
+const missing = "missing" in programs;
+if (missing) console.log(`skipped: ${programs.missing}`);
+
+/** A board with a pool and one queue. */
+class Bench implements AsyncDisposable {
+  readonly board: TestBoard;
+  readonly pool: Pool;
+  readonly core: Core;
+  readonly queue: CommandQueue;
+
+  private constructor(board: TestBoard, pool: Pool, core: Core, queue: CommandQueue) {
+    this.board = board;
+    this.pool = pool;
+    this.core = core;
+    this.queue = queue;
+  }
+
+  static async start(options: TestBoardOptions & CommandQueueOptions & { readonly blocks?: number; readonly capacity?: number }): Promise<Bench> {
+    const board = await TestBoard.start({ seed: 1, ...options });
+    const pool = Pool.create(board.region, "blocks", { frameBytes: 8192, blockCount: options.blocks ?? 24, metaBytes: 0 });
+    const core = Core.open(`board:${board.name}`);
+    const queue = CommandQueue.create(core, board.region, "queue", { queue: 1, pool, capacity: 16, maxParts: 8, ...options });
+    return new Bench(board, pool, core, queue);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.queue.state !== "stuck") this.queue.close();
+    this.core[Symbol.dispose]();
+    await this.board[Symbol.asyncDispose]();
+  }
+}
+
+function randomBytes(random: Random, length: number): Uint8Array {
+  return Uint8Array.from({ length }, () => random.below(256));
+}
+
+describe.skipIf(missing).each(["full", "io", "none"] as Coherency[])("coherency %s", (coherency) => {
+  test("every engine computes what the model does", async () => {
+    await using bench = await Bench.start({ coherency });
+    const { queue } = bench;
+    const random = new Random(5);
+    for (let round = 0; round < 6; round++) {
+      using source = queue.loan()!;
+      using copied = queue.loan()!;
+      using filled = queue.loan()!;
+      using cut = queue.loan()!;
+      using smooth = queue.loan()!;
+      using made = queue.loan()!;
+      const lengthBytes = [64, 640, 1, 4095, 4097, 8192][round]!;
+      const image = 1280;
+      const input = randomBytes(random, 8192);
+      source.bytes.set(input);
+      // Dirty lines of the destinations must not come back over what the device writes.
+      for (const block of [copied, filled, cut, smooth, made]) block.bytes.fill(round + 1);
+      const seed = random.below(2 ** 32);
+      const word = random.below(2 ** 32);
+      const level = random.below(256);
+      const [copy, fill] = queue.submit([
+        { opcode: "copy", source, destination: copied, lengthBytes, tag: 77 },
+        { opcode: "fill", destination: filled, word, lengthBytes },
+      ]);
+      expect(await copy).toMatchObject({ tag: 77, bytes: lengthBytes, result: 0 });
+      await fill;
+      const crc = await queue.run({ opcode: "crc32", source, lengthBytes });
+      const threshold = await queue.run({ opcode: "threshold", source, destination: cut, level, lengthBytes });
+      await queue.run({ opcode: "filter3x3", source, destination: smooth, width: 128, lengthBytes: image });
+      const frame = await queue.run({ opcode: "source", destination: made, seed, lengthBytes });
+      const sunk = await queue.run({ opcode: "sink", source: made, lengthBytes });
+      const part = input.subarray(0, lengthBytes);
+      const expected = new Uint8Array(lengthBytes);
+      expect(Buffer.compare(copied.bytes.subarray(0, lengthBytes), part)).toBe(0);
+      expect(copied.bytes.subarray(lengthBytes).every((byte) => byte === round + 1)).toBe(true);
+      modelFill(word, expected);
+      expect(Buffer.compare(filled.bytes.subarray(0, lengthBytes), expected)).toBe(0);
+      expect(crc.result).toBe(modelCrc32(part));
+      expect(threshold.result).toBe(modelThreshold(part, level, expected));
+      expect(Buffer.compare(cut.bytes.subarray(0, lengthBytes), expected)).toBe(0);
+      const blurred = new Uint8Array(image);
+      modelFilter(input.subarray(0, image), 128, blurred);
+      expect(Buffer.compare(smooth.bytes.subarray(0, image), blurred)).toBe(0);
+      modelSource(seed, frame.result, expected);
+      expect(Buffer.compare(made.bytes.subarray(0, lengthBytes), expected)).toBe(0);
+      expect(sunk.result).toBe(modelCrc32(expected));
+    }
+    expect(bench.pool.countFree()).toBe(24);
+  });
+
+  test("scatter lists gather and scatter, and their blocks come back", async () => {
+    await using bench = await Bench.start({ coherency });
+    const { queue } = bench;
+    const random = new Random(9);
+    const sources = [queue.loan()!, queue.loan()!, queue.loan()!];
+    const destinations = [queue.loan()!, queue.loan()!];
+    for (const block of sources) block.bytes.set(randomBytes(random, 8192));
+    const from = [
+      { frame: sources[0]!, offsetBytes: 64, lengthBytes: 128 },
+      { frame: sources[1]!, lengthBytes: 4096 },
+      { frame: sources[0]!, offsetBytes: 512, lengthBytes: 64 },
+      { frame: sources[2]!, offsetBytes: 4096, lengthBytes: 33 },
+    ];
+    const to = [
+      { frame: destinations[1]!, offsetBytes: 128, lengthBytes: 4224 },
+      { frame: destinations[0]!, lengthBytes: 97 },
+    ];
+    const flat = Buffer.concat(from.map((p) => p.frame.bytes.slice(p.offsetBytes ?? 0, (p.offsetBytes ?? 0) + p.lengthBytes)));
+    const done = queue.run({ opcode: "copy", source: from, destination: to });
+    // While it is under way the blocks are the hardware's.
+    for (const { block } of [...sources, ...destinations]) expect(bench.pool.holders(block) >>> 31).toBe(1);
+    await done;
+    const got = Buffer.concat(to.map((p) => p.frame.bytes.slice(p.offsetBytes ?? 0, (p.offsetBytes ?? 0) + p.lengthBytes)));
+    expect(Buffer.compare(got, flat)).toBe(0);
+    expect((await queue.run({ opcode: "crc32", source: from })).result).toBe(modelCrc32(flat));
+    for (const block of [...sources, ...destinations]) block.release();
+    expect(bench.pool.countFree()).toBe(24);
+    expect(queue.counters.listFetches).toBeGreaterThan(0);
+  });
+
+  test("in batches through a full ring, in any order of completion, each exactly once", async () => {
+    await using bench = await Bench.start({ coherency, blocks: 40 });
+    const { queue } = bench;
+    const random = new Random(3);
+    const seen = new Set<number>();
+    let next = 0;
+    const blocks = Array.from({ length: 16 }, () => [queue.loan()!, queue.loan()!] as const);
+    const free = blocks.map((_, i) => i);
+    const pairOf = new Map<number, number>();
+    while (seen.size < 120) {
+      const batch = [];
+      while (free.length > 0 && batch.length < queue.room && next < 120) {
+        const pair = free.pop()!;
+        const [source, destination] = blocks[pair]!;
+        const lengthBytes = 1 + random.below(2000);
+        new DataView(source.bytes.buffer, source.bytes.byteOffset).setUint32(0, next, true);
+        pairOf.set(next, pair);
+        batch.push({ opcode: "copy" as const, source, destination, lengthBytes: Math.max(4, lengthBytes), tag: next++ });
+      }
+      if (batch.length > 0) queue.post(batch);
+      for await (const completion of queue) {
+        expect(completion.status).toBe(Status.OK);
+        expect(seen.has(completion.tag)).toBe(false);
+        seen.add(completion.tag);
+        const pair = pairOf.get(completion.tag)!;
+        const { bytes } = blocks[pair]![1];
+        expect(new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true)).toBe(completion.tag);
+        free.push(pair);
+        if (free.length > 8) break;
+      }
+    }
+    for (const pair of blocks) for (const block of pair) block.release();
+    expect(bench.pool.countFree()).toBe(40);
+  });
+
+  test("what the bus refuses is a typed error of that command alone", async () => {
+    // Memory 0 is the region: a fault in the middle of its blocks.
+    await using bench = await Bench.start({ coherency, arguments: [] });
+    await using faulty = await Bench.start({ coherency, arguments: ["--error-rate", "0.02"], seed: 11 });
+    expect(bench.queue.state).toBe("running");
+    const { queue } = faulty;
+    const outcomes = { ok: 0, failed: 0 };
+    for (let i = 0; i < 30; i++) {
+      if (queue.state !== "running") await queue.reset();
+      using source = queue.loan()!;
+      using destination = queue.loan()!;
+      try {
+        await queue.run({ opcode: "copy", source, destination, lengthBytes: 1024 });
+        outcomes.ok++;
+      } catch (error) {
+        const { code } = error as { code: string };
+        expect(["COMMAND_FAILED", "QUEUE_HALTED"]).toContain(code);
+        if (error instanceof CommandFailedError) expect(error.status).toBeGreaterThanOrEqual(Status.READ_SLVERR);
+        outcomes.failed++;
+      }
+    }
+    expect(outcomes.ok).toBeGreaterThan(0);
+    expect(outcomes.failed).toBeGreaterThan(0);
+    expect(faulty.pool.countFree()).toBe(24);
+  });
+});
+
+describe.skipIf(missing)("ownership", () => {
+  test("a block under way cannot be in another command, and frees itself after its release", async () => {
+    await using bench = await Bench.start({ arguments: ["--stall", "0.9"] });
+    const { queue, pool } = bench;
+    const source = queue.loan()!;
+    const destination = queue.loan()!;
+    const running = queue.run({ opcode: "copy", source, destination });
+    expectCode("BLOCK_BUSY", () => queue.submit([{ opcode: "crc32", source }]));
+    source.release();
+    destination.release();
+    expect(pool.countFree()).toBe(22);
+    await running;
+    expect(pool.countFree()).toBe(24);
+  });
+
+  test("a batch with one bad command is not submitted at all", async () => {
+    await using bench = await Bench.start({});
+    const { queue, pool } = bench;
+    using source = queue.loan()!;
+    using destination = queue.loan()!;
+    expectCode("COMMAND_INVALID", () =>
+      queue.submit([
+        { opcode: "copy", source, destination },
+        { opcode: "copy", source: { ...source, pool, block: 3, offset: source.offset, lengthBytes: 0 }, destination },
+      ]),
+    );
+    expect(queue.underWay).toBe(0);
+    expect(queue.room).toBe(16);
+    await queue.run({ opcode: "copy", source, destination });
+  });
+});
+
+describe.skipIf(missing)("time limits and reset", () => {
+  test("a timed-out command keeps its blocks until reset", async () => {
+    await using bench = await Bench.start({ arguments: ["--fault", "hang:0:0:16777216"] });
+    const { queue, pool } = bench;
+    const source = queue.loan()!;
+    const destination = queue.loan()!;
+    const error = await queue.run({ opcode: "copy", source, destination }, { timeoutMs: 30 }).catch((e: unknown) => e);
+    expect(error).toHaveProperty("code", "COMMAND_TIMEOUT");
+    source.release();
+    destination.release();
+    expect(pool.countFree()).toBe(22);
+    const controller = new AbortController();
+    using other = queue.loan()!;
+    const aborted = queue.run({ opcode: "crc32", source: other }, { signal: controller.signal }).catch((e: unknown) => e);
+    controller.abort();
+    expect(await aborted).toHaveProperty("name", "AbortError");
+    // The bus never answers, so idle never comes: the blocks stay the hardware's.
+    const stuck = await queue.reset({ idleLimitMs: 50 }).catch((e: unknown) => e);
+    expect(stuck).toHaveProperty("code", "QUEUE_STUCK");
+    expect(stuck).toHaveProperty("blocks", 3);
+    expect(pool.countFree()).toBe(21);
+    expect(queue.state).toBe("stuck");
+  });
+
+  test("reset fails what was under way with a reason, loses no block, and the queue goes on", async () => {
+    await using bench = await Bench.start({ arguments: ["--latency", "200:400"] });
+    const { queue, pool } = bench;
+    for (let round = 0; round < 10; round++) {
+      const pairs = Array.from({ length: 8 }, () => [queue.loan()!, queue.loan()!] as const);
+      const running = queue.submit(pairs.map(([source, destination]) => ({ opcode: "copy", source, destination })));
+      const settled = Promise.allSettled(running);
+      if (round % 2 === 1) await Bun.sleep(round);
+      await queue.reset();
+      for (const result of await settled) {
+        if (result.status === "rejected") expect(result.reason).toHaveProperty("code", "QUEUE_RESET");
+      }
+      for (const pair of pairs) for (const block of pair) block.release();
+      expect(pool.countFree()).toBe(24);
+    }
+    using source = queue.loan()!;
+    using destination = queue.loan()!;
+    source.bytes.fill(9);
+    await queue.run({ opcode: "copy", source, destination });
+    expect(destination.bytes.every((byte) => byte === 9)).toBe(true);
+  });
+
+  test("a queue has one owner, and can be opened again after close", async () => {
+    await using bench = await Bench.start({});
+    expectCode("IN_USE", () => CommandQueue.open(bench.core, bench.board.region, "queue"));
+    expectCode("IN_USE", () =>
+      CommandQueue.create(bench.core, bench.board.region, "again", { queue: 1, pool: bench.pool }),
+    );
+    bench.queue.close();
+    using again = CommandQueue.open(bench.core, bench.board.region, "queue");
+    using source = again.loan()!;
+    await again.run({ opcode: "crc32", source });
+    expectCode("QUEUE_CLOSED", () => bench.queue.submit([]));
+  });
+
+  test("a power cycle fails what was under way, and reset starts anew", async () => {
+    await using bench = await Bench.start({ arguments: ["--stall", "0.95", "--latency", "500:900"] });
+    const { queue, pool } = bench;
+    const source = queue.loan()!;
+    const destination = queue.loan()!;
+    const running = queue.run({ opcode: "copy", source, destination }).catch((e: unknown) => e);
+    bench.board.process.kill("SIGHUP");
+    expect(await running).toHaveProperty("code", "QUEUE_RESET");
+    source.release();
+    destination.release();
+    expect(pool.countFree()).toBe(24);
+    await queue.reset();
+    using other = queue.loan()!;
+    await queue.run({ opcode: "crc32", source: other, lengthBytes: 64 });
+  });
+});
