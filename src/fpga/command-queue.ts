@@ -338,7 +338,8 @@ export class CommandQueue implements Disposable, AsyncIterable<Completion> {
    */
   async reset(options: { readonly idleLimitMs?: number } = {}): Promise<void> {
     if (this.#state === "closed" || this.#state === "stuck") this.#assertUsable();
-    if (this.#state === "stopping") throw new ArgumentError(`hardware queue ${this.name} is being reset already`);
+    if (this.#state === "stopping")
+      throw new ArgumentError(`hardware queue ${this.name} is being reset already`);
     if (this.#state === "running") this.#state = "stopping";
     this.#attachment.requestStop();
     const limitMs = options.idleLimitMs ?? DEFAULT_IDLE_LIMIT_MS;

@@ -1,8 +1,14 @@
 /** CommandQueue on the simulated board (the RTL, clocked), in every coherency mode: results, lists, errors, ownership. */
 import { describe, expect, test } from "bun:test";
-import type { Coherency } from "../../src/fpga/board.ts";
-import { CommandQueue, type CommandQueueOptions, CommandFailedError, Core, Status } from "../../src/fpga/index.ts";
 import { modelCrc32, modelFill, modelFilter, modelSource, modelThreshold } from "../../src/cli/fpga/model.ts";
+import type { Coherency } from "../../src/fpga/board.ts";
+import {
+  CommandFailedError,
+  CommandQueue,
+  type CommandQueueOptions,
+  Core,
+  Status,
+} from "../../src/fpga/index.ts";
 import { Pool } from "../../src/ring/pool.ts";
 import { expectCode } from "../support/errors.ts";
 import { Random } from "../support/random.ts";
@@ -26,11 +32,24 @@ class Bench implements AsyncDisposable {
     this.queue = queue;
   }
 
-  static async start(options: TestBoardOptions & CommandQueueOptions & { readonly blocks?: number; readonly capacity?: number }): Promise<Bench> {
+  static async start(
+    options: TestBoardOptions &
+      CommandQueueOptions & { readonly blocks?: number; readonly capacity?: number },
+  ): Promise<Bench> {
     const board = await TestBoard.start({ seed: 1, ...options });
-    const pool = Pool.create(board.region, "blocks", { frameBytes: 8192, blockCount: options.blocks ?? 24, metaBytes: 0 });
+    const pool = Pool.create(board.region, "blocks", {
+      frameBytes: 8192,
+      blockCount: options.blocks ?? 24,
+      metaBytes: 0,
+    });
     const core = Core.open(`board:${board.name}`);
-    const queue = CommandQueue.create(core, board.region, "queue", { queue: 1, pool, capacity: 16, maxParts: 8, ...options });
+    const queue = CommandQueue.create(core, board.region, "queue", {
+      queue: 1,
+      pool,
+      capacity: 16,
+      maxParts: 8,
+      ...options,
+    });
     return new Bench(board, pool, core, queue);
   }
 
@@ -73,7 +92,13 @@ describe.skipIf(missing).each(["full", "io", "none"] as Coherency[])("coherency 
       expect(await copy).toMatchObject({ tag: 77, bytes: lengthBytes, result: 0 });
       await fill;
       const crc = await queue.run({ opcode: "crc32", source, lengthBytes });
-      const threshold = await queue.run({ opcode: "threshold", source, destination: cut, level, lengthBytes });
+      const threshold = await queue.run({
+        opcode: "threshold",
+        source,
+        destination: cut,
+        level,
+        lengthBytes,
+      });
       await queue.run({ opcode: "filter3x3", source, destination: smooth, width: 128, lengthBytes: image });
       const frame = await queue.run({ opcode: "source", destination: made, seed, lengthBytes });
       const sunk = await queue.run({ opcode: "sink", source: made, lengthBytes });
@@ -113,12 +138,16 @@ describe.skipIf(missing).each(["full", "io", "none"] as Coherency[])("coherency 
       { frame: destinations[1]!, offsetBytes: 128, lengthBytes: 4224 },
       { frame: destinations[0]!, lengthBytes: 97 },
     ];
-    const flat = Buffer.concat(from.map((p) => p.frame.bytes.slice(p.offsetBytes ?? 0, (p.offsetBytes ?? 0) + p.lengthBytes)));
+    const flat = Buffer.concat(
+      from.map((p) => p.frame.bytes.slice(p.offsetBytes ?? 0, (p.offsetBytes ?? 0) + p.lengthBytes)),
+    );
     const done = queue.run({ opcode: "copy", source: from, destination: to });
     // While it is under way the blocks are the hardware's.
     for (const { block } of [...sources, ...destinations]) expect(bench.pool.holders(block) >>> 31).toBe(1);
     await done;
-    const got = Buffer.concat(to.map((p) => p.frame.bytes.slice(p.offsetBytes ?? 0, (p.offsetBytes ?? 0) + p.lengthBytes)));
+    const got = Buffer.concat(
+      to.map((p) => p.frame.bytes.slice(p.offsetBytes ?? 0, (p.offsetBytes ?? 0) + p.lengthBytes)),
+    );
     expect(Buffer.compare(got, flat)).toBe(0);
     expect((await queue.run({ opcode: "crc32", source: from })).result).toBe(modelCrc32(flat));
     for (const block of [...sources, ...destinations]) block.release();
@@ -143,7 +172,13 @@ describe.skipIf(missing).each(["full", "io", "none"] as Coherency[])("coherency 
         const lengthBytes = 1 + random.below(2000);
         new DataView(source.bytes.buffer, source.bytes.byteOffset).setUint32(0, next, true);
         pairOf.set(next, pair);
-        batch.push({ opcode: "copy" as const, source, destination, lengthBytes: Math.max(4, lengthBytes), tag: next++ });
+        batch.push({
+          opcode: "copy" as const,
+          source,
+          destination,
+          lengthBytes: Math.max(4, lengthBytes),
+          tag: next++,
+        });
       }
       if (batch.length > 0) queue.post(batch);
       for await (const completion of queue) {
@@ -178,7 +213,8 @@ describe.skipIf(missing).each(["full", "io", "none"] as Coherency[])("coherency 
       } catch (error) {
         const { code } = error as { code: string };
         expect(["COMMAND_FAILED", "QUEUE_HALTED"]).toContain(code);
-        if (error instanceof CommandFailedError) expect(error.status).toBeGreaterThanOrEqual(Status.READ_SLVERR);
+        if (error instanceof CommandFailedError)
+          expect(error.status).toBeGreaterThanOrEqual(Status.READ_SLVERR);
         outcomes.failed++;
       }
     }
@@ -211,7 +247,11 @@ describe.skipIf(missing)("ownership", () => {
     expectCode("COMMAND_INVALID", () =>
       queue.submit([
         { opcode: "copy", source, destination },
-        { opcode: "copy", source: { ...source, pool, block: 3, offset: source.offset, lengthBytes: 0 }, destination },
+        {
+          opcode: "copy",
+          source: { ...source, pool, block: 3, offset: source.offset, lengthBytes: 0 },
+          destination,
+        },
       ]),
     );
     expect(queue.underWay).toBe(0);
@@ -226,14 +266,18 @@ describe.skipIf(missing)("time limits and reset", () => {
     const { queue, pool } = bench;
     const source = queue.loan()!;
     const destination = queue.loan()!;
-    const error = await queue.run({ opcode: "copy", source, destination }, { timeoutMs: 30 }).catch((e: unknown) => e);
+    const error = await queue
+      .run({ opcode: "copy", source, destination }, { timeoutMs: 30 })
+      .catch((e: unknown) => e);
     expect(error).toHaveProperty("code", "COMMAND_TIMEOUT");
     source.release();
     destination.release();
     expect(pool.countFree()).toBe(22);
     const controller = new AbortController();
     using other = queue.loan()!;
-    const aborted = queue.run({ opcode: "crc32", source: other }, { signal: controller.signal }).catch((e: unknown) => e);
+    const aborted = queue
+      .run({ opcode: "crc32", source: other }, { signal: controller.signal })
+      .catch((e: unknown) => e);
     controller.abort();
     expect(await aborted).toHaveProperty("name", "AbortError");
     // The bus never answers, so idle never comes: the blocks stay the hardware's.
@@ -249,7 +293,9 @@ describe.skipIf(missing)("time limits and reset", () => {
     const { queue, pool } = bench;
     for (let round = 0; round < 10; round++) {
       const pairs = Array.from({ length: 8 }, () => [queue.loan()!, queue.loan()!] as const);
-      const running = queue.submit(pairs.map(([source, destination]) => ({ opcode: "copy", source, destination })));
+      const running = queue.submit(
+        pairs.map(([source, destination]) => ({ opcode: "copy", source, destination })),
+      );
       const settled = Promise.allSettled(running);
       if (round % 2 === 1) await Bun.sleep(round);
       await queue.reset();

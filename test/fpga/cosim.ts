@@ -1,0 +1,274 @@
+/**
+ * Randomised co-simulation: host processes drive the clocked core with random commands while the bus makes errors, queues are reset, and the hosts are killed.
+ * Every command completes exactly once with the right bytes or fails with a reason; no block leaks; after recovery no byte of a free block changes any more.
+ *
+ *     bun test/fpga/cosim.ts [--commands N] [--coherency full|io|none|all] [--seed N] [--json]
+ */
+import { parseArgs } from "node:util";
+import type { Coherency } from "../../src/fpga/board.ts";
+import { CommandQueue, Core } from "../../src/fpga/index.ts";
+import { Participant } from "../../src/ring/participant.ts";
+import { Pool } from "../../src/ring/pool.ts";
+import { Patience } from "../support/patience.ts";
+import { Random } from "../support/random.ts";
+import { boardPrograms, TestBoard } from "./boards.ts";
+import type { HostPlan, Tally } from "./cosim-host.ts";
+
+const HOST = new URL("./cosim-host.ts", import.meta.url).pathname;
+const BLOCKS = 48;
+const FRAME_BYTES = 4096;
+const QUEUES = 2;
+const SILENCE_LIMIT_MS = 60_000;
+
+export interface CosimOptions {
+  readonly coherency: Coherency;
+  readonly commands: number;
+  readonly seed: number;
+  /** Chance per burst. */
+  readonly errorRate: number;
+  /** Commands between two kills, on average. */
+  readonly killEvery: number;
+}
+
+export interface CosimResult extends Omit<Tally, "done"> {
+  readonly coherency: Coherency;
+  readonly seed: number;
+  kills: number;
+  /** Blocks that were the hardware's when their process died, and came back. */
+  reclaimed: number;
+  seconds: number;
+}
+
+const EMPTY: Omit<Tally, "done"> = {
+  submitted: 0,
+  ok: 0,
+  failed: 0,
+  reset: 0,
+  halted: 0,
+  timedOut: 0,
+  refused: 0,
+  resets: 0,
+};
+
+/** One host process until it is done, or dead. */
+class HostProcess {
+  readonly #process: Bun.Subprocess<"ignore", "pipe", "pipe">;
+  readonly ended: Promise<void>;
+  tally: Tally = { ...EMPTY, done: false };
+  readonly #patience = new Patience(SILENCE_LIMIT_MS);
+  killed = false;
+
+  constructor(plan: HostPlan) {
+    this.#process = Bun.spawn([process.execPath, HOST, JSON.stringify(plan)], {
+      stdin: "ignore",
+      stdout: "pipe",
+      stderr: "pipe",
+    });
+    this.ended = this.#follow();
+  }
+
+  async #follow(): Promise<void> {
+    let rest = "";
+    for await (const chunk of this.#process.stdout) {
+      const lines = (rest + new TextDecoder().decode(chunk)).split("\n");
+      rest = lines.pop()!;
+      const last = lines.at(-1);
+      if (last !== undefined) this.tally = JSON.parse(last) as Tally;
+      this.#patience.renew();
+    }
+    const status = await this.#process.exited;
+    if (!this.killed && (status !== 0 || !this.tally.done)) {
+      throw new Error(
+        `a host ended with ${status} after ${this.tally.submitted} commands: ${await new Response(this.#process.stderr).text()}`,
+      );
+    }
+  }
+
+  get silent(): boolean {
+    return this.#patience.isOver;
+  }
+
+  kill(): void {
+    this.killed = true;
+    this.#process.kill("SIGKILL");
+  }
+}
+
+/** Runs one board. @throws Error with the seed when anything is wrong */
+export async function cosimulate(options: CosimOptions): Promise<CosimResult> {
+  const startMs = performance.now();
+  const random = new Random(options.seed);
+  const result: CosimResult = {
+    ...EMPTY,
+    coherency: options.coherency,
+    seed: options.seed,
+    kills: 0,
+    reclaimed: 0,
+    seconds: 0,
+  };
+  await using board = await TestBoard.start({
+    coherency: options.coherency,
+    seed: options.seed,
+    arguments: ["--error-rate", String(options.errorRate), "--fatal", "--stall", "0.1"],
+  });
+  const participant = Participant.of(board.region);
+  using core = Core.open(`board:${board.name}`);
+  const pools: Pool[] = [];
+  for (let queue = 0; queue < QUEUES; queue++) {
+    const pool = Pool.create(board.region, `blocks${queue}`, {
+      frameBytes: FRAME_BYTES,
+      blockCount: BLOCKS,
+      metaBytes: 0,
+    });
+    pools.push(pool);
+    CommandQueue.create(core, board.region, `queue${queue}`, {
+      queue,
+      pool,
+      capacity: 8 << queue,
+      maxParts: 8,
+      wait: "poll",
+    }).close();
+  }
+  await Promise.all(
+    pools.map((pool, queue) =>
+      runQueue(board, participant, pool, queue, options, new Random(random.bits()), result),
+    ),
+  );
+  await board.stop();
+  result.seconds = Math.round((performance.now() - startMs) / 100) / 10;
+  return result;
+}
+
+async function runQueue(
+  board: TestBoard,
+  participant: Participant,
+  pool: Pool,
+  queue: number,
+  options: CosimOptions,
+  random: Random,
+  result: CosimResult,
+): Promise<void> {
+  let left = Math.ceil(options.commands / QUEUES);
+  while (left > 0) {
+    const host = new HostProcess({
+      board: board.name,
+      region: board.name,
+      queue: `queue${queue}`,
+      seed: random.bits(),
+      commands: left,
+      errors: options.errorRate > 0,
+      wait: random.oneIn(2) ? "poll" : "interrupt",
+      blocks: BLOCKS,
+    });
+    const killAt = 1 + random.below(2 * options.killEvery);
+    const killDelayMs = random.below(20);
+    try {
+      await Promise.race([host.ended, killSometime(host, killAt, killDelayMs)]);
+      await host.ended;
+    } finally {
+      if (!host.killed) host.kill();
+    }
+    if (!host.tally.done) await afterDeath(participant, pool, options.coherency, result);
+    for (const key of Object.keys(EMPTY) as (keyof typeof EMPTY)[]) result[key] += host.tally[key];
+    left -= host.tally.submitted;
+    if (pool.countFree() !== BLOCKS)
+      throw new Error(`seed ${options.seed}: ${BLOCKS - pool.countFree()} blocks of queue ${queue} leaked`);
+  }
+}
+
+/** Kills the host some milliseconds after it reported so many commands: in the middle of the next ones. */
+async function killSometime(host: HostProcess, commands: number, delayMs: number): Promise<void> {
+  while (host.tally.submitted < commands) {
+    if (host.tally.done) return;
+    if (host.silent)
+      throw new Error(`a host has done nothing for a minute, at ${JSON.stringify(host.tally)}`);
+    await Bun.sleep(5);
+  }
+  await Bun.sleep(delayMs);
+  if (!host.tally.done) host.kill();
+}
+
+/** Recovery, and then: whoever takes the free blocks has them for himself. */
+async function afterDeath(
+  participant: Participant,
+  pool: Pool,
+  coherency: Coherency,
+  result: CosimResult,
+): Promise<void> {
+  result.kills++;
+  const stop = participant.onRecovery((event) => {
+    result.reclaimed += event.blocksReclaimed;
+    if (event.quarantined.length > 0) throw new Error(`quarantined: ${JSON.stringify(event.quarantined)}`);
+  });
+  const patience = new Patience(10_000);
+  while (participant.recoverDead() === 0 && pool.countFree() !== BLOCKS) {
+    if (patience.isOver) throw new Error("the dead host was not recovered");
+    await Bun.sleep(1);
+  }
+  stop();
+  // Behind a cache we would look at our own lines, not at what the device writes.
+  if (coherency === "none") return;
+  const blocks = Array.from({ length: BLOCKS }, () => pool.loan(participant.bit)).filter(
+    (block) => block >= 0,
+  );
+  const views = blocks.map((block) => pool.region.view(pool.blockOffset(block), FRAME_BYTES));
+  for (const view of views) view.fill(0x5a);
+  await Bun.sleep(5);
+  const changed = views.findIndex((view) => view.some((byte) => byte !== 0x5a));
+  for (const block of blocks) pool.clear(block, participant.bit, participant.ringer);
+  if (changed >= 0) throw new Error(`block ${blocks[changed]} changed after it was reported free`);
+}
+
+async function main(): Promise<number> {
+  const { values } = parseArgs({
+    options: {
+      commands: { type: "string", default: "3000" },
+      coherency: { type: "string", default: "all" },
+      seed: { type: "string", default: "1" },
+      "kill-every": { type: "string", default: "400" },
+      "error-rate": { type: "string", default: "0.0005" },
+      json: { type: "boolean", default: false },
+    },
+  });
+  const programs = boardPrograms();
+  if ("missing" in programs) {
+    console.log(`${programs.missing}\n0 passed, 0 failed, 1 skipped`);
+    return 0;
+  }
+  const modes: Coherency[] =
+    values.coherency === "all" ? ["full", "io", "none"] : [values.coherency as Coherency];
+  let [passed, failed] = [0, 0];
+  for (const coherency of modes) {
+    // A call to the agent of an incoherent machine is a turn of the scheduler: fewer commands there.
+    const commands = Math.ceil(
+      Number(values.commands) / (values.coherency === "all" && coherency !== "full" ? 10 : 1),
+    );
+    try {
+      const result = await cosimulate({
+        coherency,
+        commands,
+        seed: Number(values.seed),
+        errorRate: Number(values["error-rate"]),
+        killEvery: Number(values["kill-every"]),
+      });
+      passed++;
+      console.log(values.json ? JSON.stringify(result) : describe(result));
+    } catch (error) {
+      failed++;
+      console.log(
+        `${coherency}, seed ${values.seed}: ${error instanceof Error ? error.stack : String(error)}`,
+      );
+    }
+  }
+  console.log(`${passed} passed, ${failed} failed, 0 skipped`);
+  return failed === 0 ? 0 : 1;
+}
+
+function describe(r: CosimResult): string {
+  return (
+    `${r.coherency}: ${r.submitted} commands in ${r.seconds} s: ${r.ok} right, ${r.failed} refused by the bus, ${r.reset} reset, ${r.halted} halted, ${r.timedOut} timed out; ` +
+    `${r.refused} malformed ones refused; ${r.resets} resets, ${r.kills} kills, ${r.reclaimed} holds of the dead swept; no block leaked`
+  );
+}
+
+if (import.meta.main) process.exit(await main());
