@@ -52,7 +52,7 @@ function measure(name: string, round: () => void, waitForAll: () => void, reap: 
 }
 
 async function main(): Promise<void> {
-  await using board = await TestBoard.start({ program: "stub", queueBytes: 2 ** 20 });
+  await using board = await TestBoard.start({ program: "stub" });
   const pool = Pool.create(board.region, "blocks", { frameBytes: 4096, blockCount: 128, metaBytes: 0 });
   using core = Core.open(`board:${board.name}`);
   using queue = CommandQueue.create(core, board.region, "queue", { queue: 0, pool, capacity: 64 });

@@ -22,6 +22,11 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     summary: "build, install, load and inspect the kernel module",
     run: async (args) => (await import("./kmod/command.ts")).runKmod(args),
   },
+  "demo-fpga": {
+    summary:
+      "frames through a clocked FPGA core and back, checked against a software model; builds and starts the board",
+    run: async (args) => (await import("./fpga/command.ts")).runFpgaDemo(args),
+  },
   ls: {
     summary: "regions on this machine: their objects, participants and counters",
     run: async (args) => (await import("./ls.ts")).runLs(args),

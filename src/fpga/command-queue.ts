@@ -16,12 +16,13 @@
 import type { Region } from "../memory/region.ts";
 import { ArgumentError } from "../ring/errors.ts";
 import { Attachment, createQueueObject, type QueueShape, type RunOptions } from "./attachment.ts";
-import { Block } from "./block.ts";
+import { Block, type BlockHolder } from "./block.ts";
 import type { BlockQueue } from "./block-queue.ts";
 import { type Command, type Completion, readCompletion, stageCommand } from "./commands.ts";
 import { CompletionWaiter, type WaitMode } from "./completion-waiter.ts";
 import type { Core, QueueCounters } from "./core.ts";
 import {
+  BlockBusyError,
   CommandFailedError,
   CommandTimeoutError,
   DeviceGoneError,
@@ -53,6 +54,8 @@ interface UnderWay {
 
 type State = "running" | "stopping" | "halted" | "stuck" | "closed";
 const DEFAULT_IDLE_LIMIT_MS = 1000;
+/** A sender lets go within microseconds, unless it is stopped. */
+const EXCLUSIVE_LIMIT_MS = 1000;
 
 export class CommandQueue implements Disposable, AsyncIterable<Completion> {
   readonly name: string;
@@ -144,6 +147,16 @@ export class CommandQueue implements Disposable, AsyncIterable<Completion> {
   /** A free block of the queue's pool; null when there is none. */
   loan(): Block | null {
     return Block.loan(this.#attachment.object.pool, this.#attachment.participant);
+  }
+
+  /** A frame that was just received may be its sender's too for a moment (PROTOCOL.md §7.1 step 7): resolves when this participant holds it alone.
+   * @throws BlockBusyError when somebody else keeps holding it */
+  async becomesExclusive(holder: BlockHolder): Promise<void> {
+    const { pool, participant } = { pool: holder.pool, participant: this.#attachment.participant };
+    const condition = { ready: (): boolean => pool.holders(holder.block) === participant.bit };
+    if (condition.ready()) return;
+    if (!(await participant.doorbell.wait(condition, EXCLUSIVE_LIMIT_MS)))
+      throw new BlockBusyError(holder.block);
   }
 
   /**

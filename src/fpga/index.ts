@@ -21,3 +21,17 @@ export {
   sourceWord,
   statusName,
 } from "./layout.ts";
+export {
+  buildSimulator,
+  SimulatedBoard,
+  type SimulationOptions,
+  SimulatorMissingError,
+} from "./simulation.ts";
+export {
+  SinkStream,
+  type SinkStreamOptions,
+  type SourcedFrame,
+  SourceStream,
+  type SourceStreamOptions,
+  type StreamFrame,
+} from "./stream.ts";

@@ -11,7 +11,7 @@ import { Participant } from "../../src/ring/participant.ts";
 import { Pool } from "../../src/ring/pool.ts";
 import { Patience } from "../support/patience.ts";
 import { Random } from "../support/random.ts";
-import { boardPrograms, TestBoard } from "./boards.ts";
+import { TestBoard, whyNoBoards } from "./boards.ts";
 import type { HostPlan, Tally } from "./cosim-host.ts";
 
 const HOST = new URL("./cosim-host.ts", import.meta.url).pathname;
@@ -134,7 +134,7 @@ export async function cosimulate(options: CosimOptions): Promise<CosimResult> {
       runQueue(board, participant, pool, queue, options, new Random(random.bits()), result),
     ),
   );
-  await board.stop();
+  await board.simulation.stop();
   result.seconds = Math.round((performance.now() - startMs) / 100) / 10;
   return result;
 }
@@ -230,9 +230,9 @@ async function main(): Promise<number> {
       json: { type: "boolean", default: false },
     },
   });
-  const programs = boardPrograms();
-  if ("missing" in programs) {
-    console.log(`${programs.missing}\n0 passed, 0 failed, 1 skipped`);
+  const missing = await whyNoBoards();
+  if (missing !== null) {
+    console.log(`${missing}\n0 passed, 0 failed, 1 skipped`);
     return 0;
   }
   const modes: Coherency[] =

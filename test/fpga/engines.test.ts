@@ -12,11 +12,11 @@ import {
 import { Pool } from "../../src/ring/pool.ts";
 import { expectCode } from "../support/errors.ts";
 import { Random } from "../support/random.ts";
-import { boardPrograms, TestBoard, type TestBoardOptions } from "./boards.ts";
+import { TestBoard, type TestBoardOptions, whyNoBoards } from "./boards.ts";
 
-const programs = boardPrograms();
-const missing = "missing" in programs;
-if (missing) console.log(`skipped: ${programs.missing}`);
+const missingReason = await whyNoBoards();
+const missing = missingReason !== null;
+if (missing) console.log(`skipped: ${missingReason}`);
 
 /** A board with a pool and one queue. */
 class Bench implements AsyncDisposable {
@@ -331,7 +331,7 @@ describe.skipIf(missing)("time limits and reset", () => {
     const source = queue.loan()!;
     const destination = queue.loan()!;
     const running = queue.run({ opcode: "copy", source, destination }).catch((e: unknown) => e);
-    bench.board.process.kill("SIGHUP");
+    bench.board.simulation.process.kill("SIGHUP");
     expect(await running).toHaveProperty("code", "QUEUE_RESET");
     source.release();
     destination.release();
