@@ -11,6 +11,14 @@ export { type ChannelCounters, FrameProducer } from "./channel/producer.ts";
 export { RecordConsumer, type RecordConsumerOptions } from "./channel/record-consumer.ts";
 export { RecordProducer, type RecordsCounters } from "./channel/record-producer.ts";
 export { Records, type RecordsOptions } from "./channel/records.ts";
+export { Service, type ServiceOptions } from "./channel/service.ts";
+export { ServiceClient } from "./channel/service-client.ts";
+export {
+  type ServeOptions,
+  type ServiceCounters,
+  ServiceRequest,
+  ServiceServer,
+} from "./channel/service-server.ts";
 export { waitAny } from "./channel/wait-any.ts";
 export { monotonicNs } from "./ffi/clock.ts";
 export { PhysringError, SystemError } from "./ffi/errors.ts";

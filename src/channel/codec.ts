@@ -140,7 +140,8 @@ export class Codec {
   }
 
   #pack(value: unknown): Buffer & Bounds {
-    if (value === undefined) throw new MessageInvalidError("undefined cannot be sent; null can");
+    if (value === undefined || typeof value === "function" || typeof value === "symbol")
+      throw new MessageInvalidError(`${typeof value} cannot be sent; null can`);
     try {
       return this.#packr.pack(value, REUSE_BUFFER);
     } catch (error) {

@@ -94,15 +94,12 @@ export class RecordConsumer
   }
 
   #hasNews(): boolean {
-    if (!this.#open) return true;
-    return this.hasNext() && !(this.#reconnect && this.streamEnd() !== "open");
+    return !this.#open || this.hasNext(!this.#reconnect);
   }
 
-  /** A record is there, or the stream is over; if not, the producer is asked for a wake-up. For {@link waitAny} and the like. */
+  /** A record is there, or the stream is over; if not, the producer (or, with `reconnect`, the next one) is asked for a wake-up. For {@link waitAny} and the like. */
   ready(): boolean {
-    if (!this.#open) return true;
-    if (!this.#reconnect || this.streamEnd() === "open") return this.hasNextOrAsk(this.participant.index);
-    return false;
+    return !this.#open || this.hasNextOrAsk(this.participant.index, !this.#reconnect);
   }
 
   /** Blocks the thread until a record is there or the stream is over (true), or the time is up (false). */

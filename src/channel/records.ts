@@ -78,6 +78,11 @@ export class Records {
     return new Records(region, openRecordsGeometry(region, entry));
   }
 
+  /** @internal Records that are part of something larger. */
+  static at(region: Region, geometry: RecordsGeometry): Records {
+    return new Records(region, geometry);
+  }
+
   get name(): string {
     return this.geometry.name;
   }

@@ -141,6 +141,13 @@ function objectText(object: ObjectReport): string {
         `dropped ${count(dropped)}, refused ${count(counters.refused)}, waits ${count(counters.waits)}`
       );
     }
+    case "service": {
+      const { counters, clients } = object;
+      return (
+        `${head}  ${end(object.server)} for ${clients.length === 0 ? "nobody" : clients.map(({ participant }) => end(participant)).join(", ")}  ` +
+        `${clients.length}/${object.maxClients} clients, answered ${count(counters.answered)}, skipped ${count(counters.skipped)}, undelivered ${count(counters.undelivered)}`
+      );
+    }
     case "unknown":
       return `object ${object.name}: ${object.error}`;
   }

@@ -1,6 +1,7 @@
 /** What can be said of a region from outside: read by `physring ls`, without becoming a participant and without changing a byte. */
 import { type ChannelCounters, readCounters } from "../channel/producer.ts";
 import { type RecordsCounters, readRecordsCounters } from "../channel/record-producer.ts";
+import { readServiceCounters, type ServiceCounters } from "../channel/service-server.ts";
 import type { DirectoryEntry } from "../memory/directory.ts";
 import { ObjectKind, ParticipantRecord } from "../memory/layout.ts";
 import { Region } from "../memory/region.ts";
@@ -16,6 +17,8 @@ import { QueueLayout } from "../ring/queue-layout.ts";
 import { openRecordsGeometry } from "../ring/records-geometry.ts";
 import { cursorOwnerWord, cursorPositionWord, RecordsLayout } from "../ring/records-layout.ts";
 import { openRingGeometry } from "../ring/ring-geometry.ts";
+import { openServiceGeometry } from "../ring/service-geometry.ts";
+import { ServiceLayout } from "../ring/service-layout.ts";
 
 export interface ParticipantReport {
   readonly index: number;
@@ -58,6 +61,18 @@ export type ObjectDetail =
       }[];
       readonly maxConsumers: number;
       readonly counters: ChannelCounters;
+    }
+  | {
+      readonly kind: "service";
+      readonly server: number | null;
+      readonly clients: readonly {
+        readonly place: number;
+        readonly participant: number;
+        readonly requestBytes: number;
+        readonly responseBytes: number;
+      }[];
+      readonly maxClients: number;
+      readonly counters: ServiceCounters;
     }
   | {
       readonly kind: "records";
@@ -128,6 +143,7 @@ function detailOf(region: Region, entry: DirectoryEntry): ObjectDetail {
     if (entry.kind === ObjectKind.channel) return channelDetail(region, entry);
     if (entry.kind === ObjectKind.records) return recordsDetail(region, entry);
     if (entry.kind === ObjectKind.queue) return queueDetail(region, entry);
+    if (entry.kind === ObjectKind.service) return serviceDetail(region, entry);
     return { kind: "unknown", error: `kind ${entry.kind} is unknown to this version` };
   } catch (error) {
     return { kind: "unknown", error: error instanceof Error ? error.message : String(error) };
@@ -216,5 +232,23 @@ function recordsDetail(region: Region, entry: DirectoryEntry): ObjectDetail {
     maxConsumers,
     published: words[mark + RecordsLayout.markSequenceWord]! >>> 0,
     counters: readRecordsCounters(words),
+  };
+}
+
+function serviceDetail(region: Region, entry: DirectoryEntry): ObjectDetail {
+  const { words, places } = openServiceGeometry(region, entry);
+  const clients = places.flatMap(({ index, requests, responses }) => {
+    const participant = owner(requests.words, RecordsLayout.producerOwnerWord);
+    if (participant === null) return [];
+    const queued = ({ words }: { words: Int32Array }): number =>
+      (words[RecordsLayout.tailWord]! - words[cursorPositionWord(0)]!) >>> 0;
+    return [{ place: index, participant, requestBytes: queued(requests), responseBytes: queued(responses) }];
+  });
+  return {
+    kind: "service",
+    server: owner(words, ServiceLayout.serverOwnerWord),
+    clients,
+    maxClients: places.length,
+    counters: readServiceCounters(words),
   };
 }

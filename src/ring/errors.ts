@@ -120,3 +120,24 @@ export class QueueEndedError extends PhysringError {
     super("ENDED", `queue ${queue} was ended: it takes no more producers; create a new queue`);
   }
 }
+
+/** The server that had a request went (it closed or died) before it answered: the request may or may not have been carried out. */
+export class ServerGoneError extends PhysringError {
+  constructor(service: string) {
+    super(
+      "SERVER_GONE",
+      `service ${service}: its server went before it answered; the request may or may not have been carried out`,
+    );
+  }
+}
+
+/** The server answered a request with a failure. */
+export class RemoteError extends PhysringError {
+  /** Code of the error at the server, if it had one. */
+  readonly remoteCode: string | null;
+
+  constructor(service: string, message: string, remoteCode: string | null) {
+    super("REMOTE", `service ${service}: ${message}`);
+    this.remoteCode = remoteCode;
+  }
+}

@@ -282,21 +282,24 @@ export class RecordReader {
     return true;
   }
 
-  /** Whether {@link next} has something to say: a record, an error, or the stream is over. Plain loads: polling leaves the producer's line alone. */
-  hasNext(): boolean {
+  /**
+   * Whether {@link next} has something to say: a record or an error, or, if `endCounts`, the stream is over. Plain loads: polling leaves
+   * the producer's line alone.
+   */
+  hasNext(endCounts = true): boolean {
     if (loadHint(this.words, RecordsLayout.tailWord) !== ((this.at + this.size) | 0)) return true;
-    if (loadHint(this.words, RecordsLayout.endedWord) !== RecordsLayout.endedOpen) return true;
+    if (endCounts && loadHint(this.words, RecordsLayout.endedWord) !== RecordsLayout.endedOpen) return true;
     return !this.lossy && loadHint(this.words, this.ownerWord) !== this.owner;
   }
 
   /** {@link hasNext}, and if not, asks the producer to wake `participant` at its next publication. SYNC doorbell: ask, fence, look. */
-  hasNextOrAsk(participant: number): boolean {
-    if (this.hasNext()) return true;
+  hasNextOrAsk(participant: number, endCounts = true): boolean {
+    if (this.hasNext(endCounts)) return true;
     const bit = 1 << participant;
     if ((loadHint(this.words, RecordsLayout.sleepersWord) & bit) !== 0) return false;
     fetchOr(this.words, RecordsLayout.sleepersWord, bit);
     sleepersFence();
-    return this.hasNext();
+    return this.hasNext(endCounts);
   }
 
   /** Whether everything published was read and nothing more will come. */

@@ -17,9 +17,11 @@ import { detachOwner, ownerParticipant } from "./owner.ts";
 import { Pool } from "./pool.ts";
 import { detachFromQueue } from "./queue-ends.ts";
 import { openQueueGeometry } from "./queue-geometry.ts";
-import { openRecordsGeometry } from "./records-geometry.ts";
+import { openRecordsGeometry, type RecordsGeometry } from "./records-geometry.ts";
 import { cursorOwnerWord, RecordsLayout } from "./records-layout.ts";
 import { openRingGeometry } from "./ring-geometry.ts";
+import { openServiceGeometry } from "./service-geometry.ts";
+import { ServiceLayout } from "./service-layout.ts";
 
 /** A participant died and its remains were cleaned up. */
 export interface RecoveryEvent {
@@ -113,7 +115,8 @@ function detach(region: Region, entry: DirectoryEntry, participant: number, ring
   try {
     if (entry.kind === ObjectKind.ring) detachRing(region, entry, participant);
     if (entry.kind === ObjectKind.channel) detachChannel(region, entry, participant, ringer);
-    if (entry.kind === ObjectKind.records) detachRecords(region, entry, participant);
+    if (entry.kind === ObjectKind.records) detachRecords(openRecordsGeometry(region, entry), participant);
+    if (entry.kind === ObjectKind.service) detachService(region, entry, participant);
     if (entry.kind === ObjectKind.queue) detachFromQueue(openQueueGeometry(region, entry), participant);
     return true;
   } catch (error) {
@@ -148,8 +151,7 @@ function detachRing(region: Region, entry: DirectoryEntry, participant: number):
 }
 
 /** §12.5. */
-function detachRecords(region: Region, entry: DirectoryEntry, participant: number): void {
-  const { words, maxConsumers } = openRecordsGeometry(region, entry);
+function detachRecords({ words, maxConsumers }: RecordsGeometry, participant: number): void {
   const producer = loadAcquire(words, RecordsLayout.producerOwnerWord);
   if (ownerParticipant(producer) === participant) {
     if (loadAcquire(words, RecordsLayout.endedWord) !== RecordsLayout.endedByProducer) {
@@ -158,6 +160,15 @@ function detachRecords(region: Region, entry: DirectoryEntry, participant: numbe
     detachOwner(words, RecordsLayout.producerOwnerWord, participant);
   }
   for (let k = 0; k < maxConsumers; k++) detachOwner(words, cursorOwnerWord(k), participant);
+}
+
+function detachService(region: Region, entry: DirectoryEntry, participant: number): void {
+  const { words, places } = openServiceGeometry(region, entry);
+  for (const { requests, responses } of places) {
+    detachRecords(requests, participant);
+    detachRecords(responses, participant);
+  }
+  detachOwner(words, ServiceLayout.serverOwnerWord, participant);
 }
 
 /** Steps 4 and 5 for one channel. */
