@@ -110,14 +110,31 @@ static void udb_destroy_all(void)
 		udb_platform_destroy(&udb_statics[i]);
 }
 
-/* All or none: a program that finds udmabuf1 may rely on udmabuf0. */
+static unsigned int __init udb_largest(const bool *done)
+{
+	unsigned int i, largest = UDB_STATIC_BUFFERS;
+
+	for (i = 0; i < UDB_STATIC_BUFFERS; i++)
+		if (!done[i] && (largest == UDB_STATIC_BUFFERS || udb_sizes[i] > udb_sizes[largest]))
+			largest = i;
+	return largest;
+}
+
+/*
+ * All or none: a program that finds udmabuf1 may rely on udmabuf0.  The largest
+ * first, because a small one in a large gap may leave none that is large enough.
+ */
 static int __init udb_create_all(void)
 {
-	unsigned int i;
+	bool done[UDB_STATIC_BUFFERS] = { false };
+	unsigned int i, largest;
 	int error = 0;
 
-	for (i = 0; i < UDB_STATIC_BUFFERS && !error; i++)
-		error = udb_create_one(i);
+	for (i = 0; i < UDB_STATIC_BUFFERS && !error; i++) {
+		largest = udb_largest(done);
+		done[largest] = true;
+		error = udb_create_one(largest);
+	}
 	return error;
 }
 

@@ -255,6 +255,11 @@ describe("module parameters", () => {
     ]);
     expect(bufferBytes.get("udmabuf1")).toBe(2 ** 32);
     expect(dmaMaskBits).toBe(64);
+    const quotas = ["anonymous_total=256MiB", "anonymous_per_user=0"];
+    expect(parseParameters("load", quotas).words).toEqual([
+      "anonymous_total=268435456",
+      "anonymous_per_user=0",
+    ]);
     expect(parseParameters("load", ["of_a_newer_module=1"]).words).toEqual(["of_a_newer_module=1"]);
   });
 

@@ -9,6 +9,7 @@ scenario_arguments() {
 	DEVICES=(-device edu,dma_mask=0xffffffffffffffff)
 	CPU=max
 	TREE=
+	SCRIPT=$1
 	LIMIT_SECONDS=240
 	MEMORY=1024
 	case $1 in
@@ -24,6 +25,8 @@ scenario_arguments() {
 	large) MEMORY=10240 LIMIT_SECONDS=400 APPEND=nokaslr ;;
 	# The core of small boards, without the atomic instructions of later ones.
 	devicetree) CPU=cortex-a53 TREE=$VM_DIR/guest/devicetree.dts ;;
+	devicetree-max) SCRIPT=devicetree TREE=$VM_DIR/guest/devicetree.dts ;;
+	board) CPU=cortex-a53 ;;
 	esac
 }
 
@@ -33,8 +36,8 @@ qemu_command() {
 		-serial stdio -kernel "$IMAGE/boot/vmlinuz-$RELEASE" -initrd "$BUILD/initrd"
 		-virtfs "local,path=$PROJECT,mount_tag=host,security_model=none,readonly=on,multidevs=remap"
 		"${DEVICES[@]}")
-	local append="quiet loglevel=2 panic=-1 oops=panic panic_on_warn=1 scenario=$1 $APPEND"
-	if [[ $2 == x86_64-* ]] && BUN=$(bun_binary); then
+	local append="quiet loglevel=2 panic=-1 oops=panic panic_on_warn=1 scenario=$SCRIPT $APPEND"
+	if [ -n "$BUN" ]; then
 		common+=(-virtfs "local,path=$(dirname "$BUN"),mount_tag=bun,security_model=none,readonly=on")
 	fi
 	case $2 in
@@ -48,20 +51,20 @@ qemu_command() {
 		[ $CPU = max ] && CPU=max,pauth-impdef=on
 		QEMU=(qemu-system-aarch64 -machine virt -cpu $CPU
 			-append "console=ttyAMA0 $append" "${common[@]}")
-		[ -n "$TREE" ] && add_to_tree
+		[ -n "$TREE" ] && add_to_tree "$BUILD/tree-$1"
 		;;
 	esac
 	QEMU+=(-accel "tcg,thread=multi")
 }
 
-# The machine's own device tree and ours on top of it.
+# The machine's own device tree and ours on top of it.  add_to_tree NAME
 add_to_tree() {
 	local machine=("${QEMU[@]}")
-	machine[2]=virt,dumpdtb=$BUILD/machine.dtb
+	machine[2]=virt,dumpdtb=$1.machine.dtb
 	"${machine[@]}" >/dev/null 2>&1
-	dtc -q -I dts -O dtb -o "$BUILD/overlay.dtbo" "$TREE"
-	fdtoverlay -i "$BUILD/machine.dtb" -o "$BUILD/tree.dtb" "$BUILD/overlay.dtbo"
-	QEMU+=(-dtb "$BUILD/tree.dtb")
+	dtc -q -I dts -O dtb -o "$1.dtbo" "$TREE"
+	fdtoverlay -i "$1.machine.dtb" -o "$1.dtb" "$1.dtbo"
+	QEMU+=(-dtb "$1.dtb")
 }
 
 # boot_scenario TARGET SCENARIO

@@ -64,12 +64,46 @@ checkpatch_module() {
 	fi
 }
 
+# The module as a user gets it, for the tests of physring kmod: from DKMS, or cross-built by `physring kmod build`.
+# Into modules/tooling/.
+build_as_user() {
+	local directory=$BUILD/as-user bun output=$BUILD/root/modules/tooling
+	local sources=$BUILD/as-user/source version
+	rm -rf "$directory"
+	mkdir -p "$output" "$directory"/{source,dkms,install}
+	case $1 in
+	x86_64-*)
+		version=$(sed -n 's/^PACKAGE_VERSION="\(.*\)"/\1/p' "$PROJECT/kmod/dkms.conf")
+		cp -r "$PROJECT/kmod" "$sources/u-dma-buf-$version"
+		dkms add "u-dma-buf/$version" --sourcetree "$sources" --dkmstree "$directory/dkms" &&
+			dkms build "u-dma-buf/$version" --sourcetree "$sources" --dkmstree "$directory/dkms" \
+				-k "$RELEASE" --kernelsourcedir "$HEADERS" &&
+			cp "$directory/dkms/u-dma-buf/$version/$RELEASE"/*/module/u-dma-buf.ko "$output/"
+		;;
+	arm64-*)
+		bun=$(bun_binary)
+		"$bun" "$PROJECT/src/cli/physring.ts" kmod build --kernel-src "$HEADERS" --arch arm64 \
+			--cross-compile aarch64-linux-gnu- --output "$output"
+		;;
+	esac >"$BUILD/as-user.log" 2>&1 || true
+	if [ -e "$output/u-dma-buf.ko" ]; then
+		echo "ok $1 build: as a user would"
+		passed=$((passed + 1))
+	else
+		cat "$BUILD/as-user.log"
+		echo "not ok $1 build: as a user would, see $BUILD/as-user.log"
+		failed=$((failed + 1))
+	fi
+}
+
 build_programs() {
 	local name
 	for name in "${GUEST_PROGRAMS[@]}"; do
 		"${TARGET_CC[@]}" -O2 -Wall -Wextra -Werror -static -pthread -I"$PROJECT/kmod/uapi" \
 			-o "$BUILD/root/guest/$name" "$VM_DIR/guest/$name.c"
 	done
+	"${TARGET_CC[@]}" -O2 -std=c11 -Wall -Wextra -Werror -static -I"$PROJECT/include" -I"$PROJECT/kmod/uapi" \
+		-o "$BUILD/root/guest/board-producer" "$PROJECT/examples/board-producer.c"
 }
 
 # The kernel's own modules in the order of loading.
@@ -92,15 +126,29 @@ copy_kernel_modules() {
 }
 
 # Bun itself comes over 9p; its libraries are small enough to be carried along.
+# Sets BUN; empty: there is none, and scenarios that need it skip.
 copy_bun() {
-	local library
-	[[ $1 == x86_64-* ]] || return 0
-	BUN=$(bun_binary) || return 0
-	basename "$BUN" >"$BUILD/root/bun-name"
-	mkdir -p "$BUILD/root/lib64" "$BUILD/root/lib/x86_64-linux-gnu"
-	cp -L /lib64/ld-linux-x86-64.so.2 "$BUILD/root/lib64/"
+	local library loader libraries root=$BUILD/root
+	case $1 in
+	x86_64-*)
+		BUN=$(bun_binary) || BUN=
+		loader=/lib64/ld-linux-x86-64.so.2
+		libraries=/lib/x86_64-linux-gnu
+		;;
+	arm64-*)
+		BUN=$(bun_arm64) || BUN=
+		loader=/usr/aarch64-linux-gnu/lib/ld-linux-aarch64.so.1
+		libraries=/usr/aarch64-linux-gnu/lib
+		;;
+	esac
+	[ -n "$BUN" ] || return 0
+	basename "$BUN" >"$root/bun-name"
+	mkdir -p "$root/lib" "$root/lib64"
+	cp -L "$loader" "$root/lib/"
+	# Where x86-64's programs look for their loader.
+	[[ $1 == arm64-* ]] || cp -L "$loader" "$root/lib64/"
 	for library in "${BUN_LIBRARIES[@]}"; do
-		cp -L "/lib/x86_64-linux-gnu/$library" "$BUILD/root/lib/x86_64-linux-gnu/"
+		cp -L "$libraries/$library" "$root/lib/"
 	done
 }
 
@@ -112,6 +160,24 @@ bun_binary() {
 	# npm's package may hold a script until its install step has run.
 	[ "$(head -c 4 "$path" | tail -c 3)" = ELF ] || return 1
 	echo "$path"
+}
+
+# The same version for the other architecture, from npm, once.
+bun_arm64() {
+	local version directory work
+	version=$(sed -n 's/^  "version": "\(.*\)",*$/\1/p' "$PROJECT/node_modules/bun/package.json" 2>/dev/null)
+	directory=$CACHE/bun-arm64-$version
+	if ! [ -e "$directory/complete" ]; then
+		[ -n "$version" ] && command -v npm >/dev/null || return 1
+		work=$(mktemp -d "$CACHE/fetch.XXXXXX")
+		(cd "$work" && npm pack --silent "@oven/bun-linux-aarch64@$version" >/dev/null) || return 1
+		rm -rf "$directory"
+		mkdir -p "$directory"
+		tar -x -z -f "$work"/*.tgz -C "$directory" --strip-components=2 package/bin/bun
+		rm -rf "$work"
+		touch "$directory/complete"
+	fi
+	echo "$directory/bun"
 }
 
 build_initrd() {
@@ -149,6 +215,7 @@ build_target() {
 	build_programs
 	copy_kernel_modules
 	copy_bun "$target"
+	[ -z "$BUN" ] || build_as_user "$target"
 	build_initrd
 	echo "# $target: kernel $RELEASE, built in $((SECONDS - started)) s"
 }

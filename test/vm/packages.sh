@@ -6,12 +6,13 @@ HOST_PACKAGES=(gcc make libc6-dev sparse cpio xz-utils busybox-static kmod)
 target_packages() {
 	local release
 	case $1 in
-	x86_64-6.1) echo qemu-system-x86 linux-headers-amd64 ;;
+	x86_64-6.1) echo qemu-system-x86 linux-headers-amd64 dkms ;;
 	x86_64-6.12)
 		# The headers themselves would install their kernel: they are unpacked.
 		release=$(x86_64_6_12_release)
 		echo qemu-system-x86 "linux-headers-${release%-amd64}-common" "linux-kbuild-${release%-amd64}"
 		;;
+	tree-6.1) echo linux-source-6.1 bc bison flex libelf-dev libssl-dev gcc-aarch64-linux-gnu ;;
 	# The amd64 headers bring the common ones and kbuild, which arm64's need too.
 	arm64-*)
 		target_packages "x86_64-${1#arm64-}"

@@ -6,17 +6,22 @@
 #
 # --install-deps installs missing system packages with apt; without it a
 # missing package is named and the run is skipped.  Everything is cached in
-# ${PHYSRING_VM_CACHE:-~/.cache/physring/vm}.  Exit status 0 means that all
-# passed; the last line is "N passed, N failed, N skipped".
+# ${PHYSRING_VM_CACHE:-~/.cache/physring/vm}.  PHYSRING_VM_JOBS (2) guests run at
+# once.  Exit status 0 means that all passed; the last line is "N passed, N failed,
+# N skipped".
 set -euo pipefail
 
 VM_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 PROJECT=$(cd "$VM_DIR/../.." && pwd)
 CACHE=${PHYSRING_VM_CACHE:-$HOME/.cache/physring/vm}
+# An emulated machine keeps little more than one core busy.
+JOBS=${PHYSRING_VM_JOBS:-2}
 
 . "$VM_DIR/packages.sh"
 . "$VM_DIR/build.sh"
 . "$VM_DIR/boot.sh"
+. "$VM_DIR/jobs.sh"
+. "$VM_DIR/tree.sh"
 
 install_deps=false
 verbose=false
@@ -25,7 +30,7 @@ for argument; do
 	case $argument in
 	--install-deps) install_deps=true ;;
 	--verbose) verbose=true ;;
-	-*) sed -n '2,12s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 2 ;;
+	-*) sed -n '2,13s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 2 ;;
 	*) wanted+=("$argument") ;;
 	esac
 done
@@ -34,12 +39,14 @@ passed=0
 failed=0
 skipped=0
 
-# One target is a kernel; each of its scenarios is a boot.
-TARGETS=(x86_64-6.1 x86_64-6.12 arm64-6.1 arm64-6.12)
+# One target is a kernel; each of its scenarios is a boot, except of the tree, which is only built.  What runs
+# longest comes first.
+TARGETS=(x86_64-6.1 arm64-6.1 x86_64-6.12 arm64-6.12 tree-6.1)
 SCENARIOS_x86_64_6_1=(main library iommu swiotlb large fuzz)
 SCENARIOS_x86_64_6_12=(smoke)
-SCENARIOS_arm64_6_1=(main devicetree)
+SCENARIOS_arm64_6_1=(main devicetree devicetree-max library board)
 SCENARIOS_arm64_6_12=(smoke)
+SCENARIOS_tree_6_1=(x86_64 arm64)
 
 is_wanted() {
 	[ ${#wanted[@]} = 0 ] && return 0
@@ -66,6 +73,13 @@ run_target() {
 		skipped=$((skipped + ${#chosen[@]}))
 		return 0
 	fi
+	if [[ $target == tree-* ]]; then
+		add_driver_to_tree
+		for scenario in "${chosen[@]}"; do
+			start_job "$target-$scenario" build_in_tree "$scenario"
+		done
+		return 0
+	fi
 	build_target "$target"
 	for scenario in "${chosen[@]}"; do
 		scenario_arguments "$scenario"
@@ -74,13 +88,14 @@ run_target() {
 			skipped=$((skipped + 1))
 			continue
 		fi
-		boot_scenario "$target" "$scenario"
+		start_job "$target-$scenario" boot_scenario "$target" "$scenario"
 	done
 }
 
 # Whatever ends the run early - a build that fails - is one failure more.
 finished=false
 on_exit() {
+	end_jobs
 	$finished || echo "$passed passed, $((failed + 1)) failed, $skipped skipped"
 }
 trap on_exit EXIT
@@ -93,11 +108,15 @@ flock 9
 for target in "${TARGETS[@]}"; do
 	run_target "$target"
 done
+while [ "${#running[@]}" -gt 0 ]; do
+	await_job
+done
 if [ $((passed + failed + skipped)) = 0 ]; then
 	echo "no such target or scenario: ${wanted[*]}" >&2
 	finished=true
 	exit 2
 fi
 finished=true
+echo "# all of it in $SECONDS s"
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" = 0 ]

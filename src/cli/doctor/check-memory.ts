@@ -12,8 +12,9 @@ function cmaBytes({ memory }: DoctorFacts): { total: number; free: number } {
   return { total: memory["CmaTotal"] ?? 0, free: memory["CmaFree"] ?? 0 };
 }
 
-function hasCma({ config }: DoctorFacts): boolean | null {
-  return config === null ? null : config.options["DMA_CMA"] === "y";
+/** Kernels with CMA have the line CmaTotal in /proc/meminfo. */
+function hasCma({ config, memory }: DoctorFacts): boolean {
+  return memory["CmaTotal"] !== undefined || config?.options["DMA_CMA"] === "y";
 }
 
 function cmaCheck(facts: DoctorFacts): Check {
@@ -24,7 +25,7 @@ function cmaCheck(facts: DoctorFacts): Check {
       id,
       `CMA: ${bytes(total)}, ${bytes(free)} free (also holds movable memory of others, which makes room)`,
     );
-  if (hasCma(facts) === true)
+  if (hasCma(facts))
     return finding(
       id,
       "note",
@@ -167,17 +168,6 @@ function placeCheck(facts: DoctorFacts, what: string, sum: number, ram: number):
   const largest = Math.max(...facts.wantedBytes);
   if (largest <= BUDDY_LIMIT_BYTES) return ok(id, `${what}: blocks of the page allocator`);
   if (free >= sum) return ok(id, `${what}: fit into CMA (${bytes(free)} free)`);
-  if (hasCma(facts) === true) {
-    return finding(
-      id,
-      total >= sum ? "warning" : "failure",
-      total >= sum
-        ? `${what}: CMA is large enough (${bytes(total)}), but only ${bytes(free)} are free`
-        : `${what}: CMA has only ${bytes(total)}`,
-      ...areaFix(facts, sum),
-      ...(facts.boot.hasDeviceTree ? deviceTreeFragment(largest) : []),
-    );
-  }
   const available = facts.memory["MemAvailable"] ?? 0;
   if (sum > available)
     return finding(
@@ -186,12 +176,26 @@ function placeCheck(facts: DoctorFacts, what: string, sum: number, ram: number):
       `${what}: only ${bytes(available)} of memory are available`,
       "end programs, or ask for less",
     );
-  const text = `${what}: by emptying ordinary memory (${bytes(available)} available of ${bytes(ram)})`;
-  if (sum <= ram / 4) return ok(id, text);
+  // The module takes from ordinary memory what CMA does not have.
+  const place = `emptying ordinary memory (${bytes(available)} available of ${bytes(ram)})`;
+  if (hasCma(facts)) {
+    const cma =
+      total >= sum
+        ? `CMA is large enough (${bytes(total)}), but only ${bytes(free)} are free`
+        : `CMA has only ${bytes(total)}`;
+    return finding(
+      id,
+      "warning",
+      `${what}: ${cma}; what is left is ${place}, which does not always succeed`,
+      ...areaFix(facts, sum),
+      ...(facts.boot.hasDeviceTree ? deviceTreeFragment(largest) : []),
+    );
+  }
+  if (sum <= ram / 4) return ok(id, `${what}: by ${place}`);
   return finding(
     id,
     "warning",
-    `${text}; more than a quarter of RAM is not always to be had in one piece`,
+    `${what}: by ${place}; more than a quarter of RAM is not always to be had in one piece`,
     "load early: sudo physring kmod install udmabuf0=...   (modules-load.d, while memory is unused)",
     COMPACT,
     "for memory that must be there: a kernel with CONFIG_CMA and CONFIG_DMA_CMA",

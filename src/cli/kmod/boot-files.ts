@@ -28,8 +28,8 @@ export function bootFiles({ group, parameters, autoload }: BootSettings): BootFi
   const files: BootFile[] = [
     {
       path: BOOT_PATHS.udev,
-      content: `${HEAD}SUBSYSTEM=="u-dma-buf", GROUP="${group}", MODE="0660"\n`,
-      why: `members of ${group} may open the buffers; the manager stays root's`,
+      content: `${HEAD}SUBSYSTEM=="u-dma-buf", GROUP="${group}", MODE="0660"\nSUBSYSTEM=="misc", KERNEL=="u-dma-buf-anon", GROUP="${group}", MODE="0660"\n`,
+      why: `members of ${group} may open the buffers, and make nameless ones within the quota; the manager stays root's`,
     },
   ];
   if (parameters.length > 0) {

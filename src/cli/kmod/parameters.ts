@@ -10,12 +10,16 @@ const NUMBERS: Readonly<Record<string, readonly [least: number, most: number]>> 
 };
 
 const BUFFER = /^udmabuf([0-7])$/;
+/** Quotas of nameless buffers: sizes, and 0. */
+const QUOTAS = ["anonymous_total", "anonymous_per_user"];
 const KNOWN = [
   "udmabuf0",
   "udmabuf0_bind",
   "udmabuf0_coherent",
   "bind",
   "mixed_attributes",
+  "anonymous_coherent",
+  ...QUOTAS,
   ...Object.keys(NUMBERS),
 ];
 
@@ -42,6 +46,10 @@ export function parseParameters(command: string, args: readonly string[]): Modul
       const sizeBytes = bufferSize(command, name, value);
       bufferBytes.set(name, sizeBytes);
       words.push(`${name}=${sizeBytes}`);
+      continue;
+    }
+    if (QUOTAS.includes(name)) {
+      words.push(`${name}=${value === "0" ? 0 : bufferSize(command, name, value)}`);
       continue;
     }
     checkValue(command, name, value);

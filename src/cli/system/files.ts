@@ -82,7 +82,12 @@ export class SystemFiles {
   }
 
   canUse(path: string): boolean {
-    return quietly(() => accessSync(this.path(path), constants.R_OK | constants.W_OK)) !== null;
+    return (
+      quietly(() => {
+        accessSync(this.path(path), constants.R_OK | constants.W_OK);
+        return true;
+      }) ?? false
+    );
   }
 }
 

@@ -1,7 +1,8 @@
 # bun.sh FILE...: run tests of the library with Bun, the project mounted at /host.
-mount -t 9p -o trans=virtio,version=9p2000.L,ro,cache=loose,msize=524288 bun /bun || exit 1
+. /guest/lib.sh
+mount_bun
 cd /host || exit 1
-HOME=/tmp TMPDIR=/tmp /bun/"$(cat /bun-name)" test --timeout 60000 "$@" >/tmp/bun.log 2>&1
+bun test --timeout 120000 "$@" >/tmp/bun.log 2>&1
 rc=$?
 sed 's/^/bun: /' /tmp/bun.log
 # Bun's own count, as lines that run.sh adds up.

@@ -29,6 +29,16 @@ interface() {
 	equal "the node is root's" "$(stat -c %a:%u:%g /dev/udmabuf0)" 600:0:0
 }
 
+# A small buffer in a large gap may leave none for a large one.
+largest_first() {
+	mark "largest first"
+	load udmabuf0=4096 udmabuf1=65536 udmabuf2=8192
+	equal "the largest buffer is made first" \
+		"$(log_since "largest first" | sed -n 's/.*u-dma-buf \(udmabuf[0-9]\): driver.*/\1/p' | xargs)" \
+		"udmabuf1 udmabuf2 udmabuf0"
+	unload
+}
+
 sysfs() {
 	d=$CLASS/udmabuf0
 	equal "sysfs ioctl_version" "$(cat $d/ioctl_version)" 2

@@ -107,6 +107,17 @@ holder_end() {
 	exec 4<&-
 }
 
+# Bun comes over 9p, once; its caches and temporary files stay in the guest.
+mount_bun() {
+	[ -e /bun/"$(cat /bun-name)" ] ||
+		mount -t 9p -o trans=virtio,version=9p2000.L,ro,cache=loose,msize=524288 bun /bun || exit 1
+	export HOME=/tmp TMPDIR=/tmp
+}
+
+bun() {
+	/bun/"$(cat /bun-name)" "$@"
+}
+
 scenario_end() {
 	[ "$failures" = 0 ]
 	exit

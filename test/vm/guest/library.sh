@@ -1,13 +1,13 @@
-# The library's own tests on the real device, with Bun from the host's project:
-# every test/vm/guest/*.guest.ts, udmabuf0 of 16 MiB and udmabuf1 of 1 MiB loaded.
+# The library's tests, test/vm/guest/*.guest.ts, udmabuf0 of 16 MiB and udmabuf1 of 1 MiB loaded; then those
+# of physring kmod and doctor, which load and unload themselves.
 . /guest/lib.sh
 
-set -- /host/test/vm/guest/*.guest.ts
 if ! [ -s /bun-name ]; then
-	echo "skip library: the project has no Bun (npm install)"
+	echo "skip library: the project has no Bun for this architecture (npm install)"
 	exit 0
 fi
 load udmabuf0=16777216 udmabuf1=1048576 || not_ok "insmod" "failed"
-run sh /guest/bun.sh "$@"
+run sh /guest/bun.sh /host/test/vm/guest/*.guest.ts
 unload
+run sh /guest/bun.sh /host/test/vm/guest/alone/*.guest.ts
 scenario_end

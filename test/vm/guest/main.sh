@@ -4,6 +4,7 @@
 interface
 sysfs
 zeroed
+largest_first
 failures_of_insmod
 below_a_mask
 attributes

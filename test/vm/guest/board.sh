@@ -1,0 +1,24 @@
+# A board without the atomic instructions of later cores: a C program sends frames in the DMA buffer to a
+# TypeScript consumer.
+. /guest/lib.sh
+
+if ! [ -s /bun-name ]; then
+	echo "skip board: the project has no Bun for this architecture (npm install)"
+	exit 0
+fi
+equal "a core without LSE atomics" "$(grep -c '^Features.* atomics' /proc/cpuinfo)" 0
+load udmabuf0=1048576 || not_ok "insmod" "failed"
+mount_bun
+cd /host || exit 1
+bun examples/board-consumer.ts /dev/udmabuf0 300 >/tmp/consumer 2>&1 &
+consumer=$!
+equal "the producer" "$(board-producer board /dev/udmabuf0 300 2>&1)" "board-producer: 300 frames sent"
+wait $consumer
+equal "the consumer's status" $? 0
+equal "what the consumer saw" "$(cat /tmp/consumer)" "300 frames, 19660800 bytes from /dev/udmabuf0, 0 wrong"
+equal "nothing is left" "$(ls /dev/shm)" ""
+
+# A producer that cannot do its work says why.
+fails "no such device" board-producer board /dev/udmabuf7 1
+unload
+scenario_end
