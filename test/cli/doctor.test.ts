@@ -11,6 +11,7 @@ import { diagnose, diagnosisText } from "../../src/cli/doctor/command.ts";
 import type { DoctorFacts } from "../../src/cli/doctor/facts.ts";
 import { KERNEL_OPTIONS } from "../../src/cli/doctor/kernel-options.ts";
 import { PROBES } from "../../src/cli/doctor/probe-bun.ts";
+import { findCommand, runCommand } from "../../src/cli/system/commands.ts";
 import { SystemFiles } from "../../src/cli/system/files.ts";
 import type { BufferReport, ModuleReport } from "../../src/cli/system/udmabuf.ts";
 import { physring } from "./command.ts";
@@ -352,6 +353,31 @@ describe("contiguous memory", () => {
     expect([2 ** 26, GIB, 1.5 * GIB, 2 ** 20 + 1].map(bootSize)).toEqual(["64M", "1G", "1536M", "2M"]);
     expect(deviceTreeFragment(4 * GIB).join("\n")).toContain("size = <0x1 0x0>");
   });
+});
+
+test.skipIf(findCommand("dtc") === null)("the device-tree fragments are ones that dtc takes", async () => {
+  const directory = mkdtempSync(`${tmpdir()}/physring-test-dts-`);
+  try {
+    for (const sizeBytes of [64 * 2 ** 20, 4 * GIB]) {
+      const [, ...lines] = deviceTreeFragment(sizeBytes);
+      const head = "/dts-v1/;\n/ { #address-cells = <2>; #size-cells = <2>;";
+      writeFileSync(`${directory}/tree.dts`, `${head}\n${lines.join("\n")}\n};\n`);
+      const { code, output } = await runCommand([
+        "dtc",
+        "-q",
+        "-I",
+        "dts",
+        "-O",
+        "dtb",
+        "-o",
+        "/dev/null",
+        `${directory}/tree.dts`,
+      ]);
+      expect(code, output).toBe(0);
+    }
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
 });
 
 describe("module and devices", () => {
