@@ -41,7 +41,12 @@ function optionChecks(facts: DoctorFacts): Check[] {
         ),
       );
   }
-  const without = here.filter(({ name, need }) => need === "useful" && !isSet(config.options[name]));
+  const hasCma = isSet(config.options["CMA"]);
+  const without = here.filter(
+    // Details of CMA are no news where there is none.
+    ({ name, need }) =>
+      need === "useful" && !isSet(config.options[name]) && (hasCma || !/CMA_|_CMA$/.test(name)),
+  );
   if (without.length > 0)
     checks.push(
       finding(
