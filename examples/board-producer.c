@@ -77,7 +77,7 @@ int main(int argc, char **argv) {
   checked("join", physring_join(&region, "board-producer"));
   int64_t deadline_ns = physring_deadline_ns_(WAIT_MS);
   int status;
-  while ((status = physring_producer_attach(&tx, &region, "frames")) == PHYSRING_ERR_NOT_FOUND &&
+  while ((status = physring_producer_attach(&tx, &region, "frames")) == PHYSRING_ERR_OBJECT_NOT_FOUND &&
          physring_now_ns_() < deadline_ns)
     physring_nap_();
   checked("attach to the ring", status);
