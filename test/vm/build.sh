@@ -208,6 +208,9 @@ build_target() {
 	rm -rf "$BUILD/root"
 	mkdir -p "$BUILD/root"/{bin,proc,sys,dev,tmp,guest,modules,host,bun}
 	cp "$BUSYBOX" "$BUILD/root/bin/busybox"
+	# Where distributions have it.
+	mkdir -p "$BUILD/root/boot"
+	cp "$HEADERS/.config" "$BUILD/root/boot/config-$RELEASE"
 	ln -s busybox "$BUILD/root/bin/sh"
 	cp "$VM_DIR"/guest/*.sh "$BUILD/root/guest/"
 	cp "$VM_DIR/guest/init" "$BUILD/root/init"

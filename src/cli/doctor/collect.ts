@@ -4,9 +4,10 @@ import { sharedMemoryDirectory } from "../../memory/names.ts";
 import { builtModule, installedModule } from "../kmod/places.ts";
 import { readDistribution } from "../system/distribution.ts";
 import { SystemFiles } from "../system/files.ts";
-import { readKernelConfig } from "../system/kernel-config.ts";
+import { type KernelConfig, readKernelConfig } from "../system/kernel-config.ts";
 import { readModule } from "../system/udmabuf.ts";
 import type { BuddyZone, DoctorFacts, Probe, ReservedRegion, SharedMemory } from "./facts.ts";
+import { KERNEL_OPTIONS } from "./kernel-options.ts";
 
 /** `MemTotal:  1 kB` in bytes; the counts of huge pages have no unit. */
 export function parseMeminfo(text: string): Record<string, number> {
@@ -113,6 +114,17 @@ function hasUdevRule(files: SystemFiles): boolean {
   );
 }
 
+/** Options that checks look at beside {@link KERNEL_OPTIONS}. */
+const OTHER_OPTIONS = ["RANDOMIZE_BASE"];
+
+/** Without the thousands of options that nothing here depends on. */
+function relevantOptions(config: KernelConfig | null): KernelConfig | null {
+  if (config === null) return null;
+  const names = [...KERNEL_OPTIONS.map(({ name }) => name), ...OTHER_OPTIONS];
+  const set = names.filter((name) => config.options[name] !== undefined);
+  return { ...config, options: Object.fromEntries(set.map((name) => [name, config.options[name]!])) };
+}
+
 /** The chosen word of `always [madvise] never`. */
 function chosenWord(text: string | null): string | null {
   return /\[(\w+)\]/.exec(text ?? "")?.[1] ?? null;
@@ -147,7 +159,7 @@ export function collectFacts(
     isRoot: process.getuid?.() === 0,
     groups: groupNames(files),
     container: readContainer(files),
-    config: readKernelConfig(files, release),
+    config: relevantOptions(readKernelConfig(files, release)),
     bootArguments: files.line("/proc/cmdline") ?? "",
     boot: {
       hasGrub: files.exists("/etc/default/grub"),

@@ -48,6 +48,9 @@ equal "quirk-mmap-page" "$(attribute udmabuf2 quirk_mmap_mode)" 4
 equal "a name from minor-number" "$(stat -c %T /dev/udmabuf2)" 2
 equal "a name from the node" "$(attribute camera-buffer size)" 65536
 
+# What physring doctor and kmod status make of it.
+[ -s /bun-name ] && run sh /guest/bun.sh /host/test/vm/guest/alone/devicetree.guest.ts
+
 # A region has one place for one buffer: unbind in use, bind must wait.
 DRIVER=/sys/bus/platform/drivers/u-dma-buf
 node=$(platform udmabuf1)

@@ -9,5 +9,5 @@ fi
 load udmabuf0=16777216 udmabuf1=1048576 || not_ok "insmod" "failed"
 run sh /guest/bun.sh /host/test/vm/guest/*.guest.ts
 unload
-run sh /guest/bun.sh /host/test/vm/guest/alone/*.guest.ts
+run sh /guest/bun.sh /host/test/vm/guest/alone/kmod.guest.ts
 scenario_end

@@ -5,6 +5,7 @@
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
 import { Region } from "../../../../src/index.ts";
+import { doctor, physring } from "./command.ts";
 
 // An emulated machine on a busy one.
 setDefaultTimeout(120_000);
@@ -12,41 +13,18 @@ setDefaultTimeout(120_000);
 const MODULE = "/modules/tooling/u-dma-buf.ko";
 const IS_ARM = process.arch === "arm64";
 
-interface Result {
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-async function physring(...args: string[]): Promise<Result> {
-  const child = Bun.spawn([process.execPath, "/host/src/cli/physring.ts", ...args], { stderr: "pipe" });
-  const [stdout, stderr] = await Promise.all([
-    new Response(child.stdout).text(),
-    new Response(child.stderr).text(),
-  ]);
-  return { code: await child.exited, stdout, stderr };
-}
-
-interface Check {
-  readonly id: string;
-  readonly status: string;
-  readonly text: string;
-  readonly fix: readonly string[];
-}
-
-async function doctor(...args: string[]): Promise<Map<string, Check>> {
-  const { stdout, stderr } = await physring("doctor", "--json", ...args);
-  expect(stderr).toBe("");
-  const { sections } = JSON.parse(stdout) as { sections: { checks: Check[] }[] };
-  return new Map(sections.flatMap(({ checks }) => checks).map((check) => [check.id, check]));
-}
-
 test("doctor before: no module, everything of Bun works, what the kernel has", async () => {
   const checks = await doctor("256MiB");
   const bun = [...checks.values()].filter(({ id }) => id.startsWith("bun."));
   expect(bun.filter(({ status }) => status !== "ok")).toEqual([]);
   expect(bun.length).toBeGreaterThan(8);
   expect(checks.get("module.loaded")).toMatchObject({ status: "warning" });
+  expect(checks.get("kernel.config")).toMatchObject({
+    status: "ok",
+    text: expect.stringContaining("/boot/config-"),
+  });
+  expect(checks.get("kernel.option.CONTIG_ALLOC")).toMatchObject({ status: "ok" });
+  expect(/\bCMA\b/.test(checks.get("kernel.options")!.text)).toBe(!IS_ARM);
   expect(checks.get("memory.buddy")).toMatchObject({ status: "ok" });
   expect(checks.get("iommu")).toMatchObject({ status: "ok" });
   // Debian's kernels have CMA on arm64 only, 64 MiB of it.
