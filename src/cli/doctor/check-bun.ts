@@ -16,6 +16,7 @@ const CONSEQUENCES: Readonly<
     status: "failure",
     fix: [
       "physring needs glibc (not musl), and bun:ffi needs the JIT: unset BUN_JSC_useJIT",
+      "the JIT needs some 4 GB of address space, though no memory: ulimit -v unlimited",
       "the version that physring is tested with: npm install bun@1.4.5",
     ],
   },
