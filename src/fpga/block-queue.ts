@@ -343,12 +343,8 @@ export class BlockQueue {
     return count;
   }
 
-  /** After idle: a command that did not complete gives its blocks back. What its destination holds is unknown, but it is what memory holds. */
+  /** After idle: a command that did not complete gives its blocks back. Nothing is known of its destination, so nothing is synced. */
   abandon(entry: number): void {
-    if (!this.coherent) {
-      this.syncEntryForCpu(entry);
-      this.finishSyncForCpu();
-    }
     this.takeEntry(entry);
   }
 

@@ -138,8 +138,7 @@ export class CommandRing {
     registers.write(page + HostRegister.pacePolicy, options.pacePolicy ?? 0);
     registers.write(page + HostRegister.sqTail, 0);
     registers.write(page + HostRegister.cqHead, 0);
-    // SYNC start: the zeroes of both rings are in memory before the core may read or write there.
-    this.order.wmb();
+    // No barrier: the core touches neither ring before the first doorbell, and that has one.
     registers.write(
       page + StopRegisters.control,
       (this.epoch << StopRegisters.epochShift) | StopRegisters.enable,

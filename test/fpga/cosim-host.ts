@@ -12,6 +12,8 @@ import {
   CommandQueue,
   type Completion,
   Core,
+  HaltCode,
+  QueueHaltedError,
 } from "../../src/fpga/index.ts";
 import { Region } from "../../src/memory/region.ts";
 import { Participant } from "../../src/ring/participant.ts";
@@ -40,6 +42,8 @@ export interface Tally {
   done: boolean;
 }
 
+/** Halts that errors of the bus explain; STALE and the others are a host that broke the rules. */
+const BUS_HALTS: readonly number[] = [HaltCode.FETCH, HaltCode.COMPLETE];
 const FRAME_BYTES = 4096;
 const MAX_BYTES = 1500;
 
@@ -239,7 +243,7 @@ class Host {
     const error: unknown = result.reason;
     if (error instanceof CommandFailedError && this.#plan.errors && error.status >= 16) this.tally.failed++;
     else if (error instanceof PhysringError && error.code === "QUEUE_RESET") this.tally.reset++;
-    else if (error instanceof PhysringError && error.code === "QUEUE_HALTED" && this.#plan.errors)
+    else if (error instanceof QueueHaltedError && this.#plan.errors && BUS_HALTS.includes(error.haltCode))
       this.tally.halted++;
     else if (error instanceof PhysringError && error.code === "COMMAND_TIMEOUT") this.tally.timedOut++;
     else throw error;

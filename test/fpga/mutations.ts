@@ -1,0 +1,196 @@
+/**
+ * Mutations: each takes one sync call, one barrier or one rule of ownership out of the host's code, and the co-simulation must notice. What it does not notice is
+ * either not needed or not tested.
+ *
+ *     bun test/fpga/mutations.ts [--only REGEX] [--seeds N]
+ */
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { parseArgs } from "node:util";
+import { whyNoBoards } from "./boards.ts";
+
+interface Mutation {
+  readonly name: string;
+  readonly file: string;
+  readonly from: string;
+  readonly to: string;
+  /** Arguments of cosim.ts under which it must fail. */
+  readonly run: readonly string[];
+}
+
+const IO = ["--coherency", "io", "--commands", "400", "--kill-every", "1000000"];
+const NONE = ["--coherency", "none", "--commands", "400", "--kill-every", "1000000"];
+const KILLS = ["--coherency", "full", "--commands", "4000", "--kill-every", "60", "--error-rate", "0"];
+
+const MUTATIONS: readonly Mutation[] = [
+  {
+    name: "no barrier before the doorbell",
+    file: "src/fpga/command-ring.ts",
+    from: "    this.order.wmb();\n",
+    to: "",
+    run: IO,
+  },
+  {
+    name: "the barrier comes after the doorbell",
+    file: "src/fpga/command-ring.ts",
+    from: "    this.order.wmb();\n    if (this.acknowledged !== this.reaped) this.writeHead();\n    this.registers.write(this.page + HostRegister.sqTail, this.submitted);\n",
+    to: "    if (this.acknowledged !== this.reaped) this.writeHead();\n    this.registers.write(this.page + HostRegister.sqTail, this.submitted);\n    this.order.wmb();\n",
+    run: IO,
+  },
+  {
+    name: "no barrier between validity word and completion",
+    file: "src/fpga/command-ring.ts",
+    from: "    this.order.rmb();\n",
+    to: "",
+    run: IO,
+  },
+  {
+    name: "sources are not synced for the device",
+    file: "src/fpga/block-queue.ts",
+    from: "      if (this.toDevice.count > 0) this.syncNow(this.toDevice);\n",
+    to: "      this.toDevice.clear();\n",
+    run: NONE,
+  },
+  {
+    name: "destinations are not synced before they are handed over",
+    file: "src/fpga/block-queue.ts",
+    from: "      if (this.fromDevice.count > 0) this.syncNow(this.fromDevice);\n",
+    to: "      this.fromDevice.clear();\n",
+    run: NONE,
+  },
+  {
+    name: "destinations are not synced after completion",
+    file: "src/fpga/block-queue.ts",
+    from: '    this.memory.syncForCpu(this.forCpu, "from-device");\n',
+    to: "",
+    run: NONE,
+  },
+  {
+    name: "only the first destination of a batch is synced after completion",
+    file: "src/fpga/block-queue.ts",
+    from: "      for (let i = 0; i < count; i++)\n        this.syncEntryForCpu(",
+    to: "      for (let i = 0; i < 1; i++)\n        this.syncEntryForCpu(",
+    run: NONE,
+  },
+  {
+    name: "the parts of a list are not synced for the device",
+    file: "src/fpga/block-queue.ts",
+    from: "for (const part of source ?? []) this.syncPart(this.toDevice, part);",
+    to: "",
+    run: NONE,
+  },
+  {
+    name: "the parts of a list are not synced before they are handed over",
+    file: "src/fpga/block-queue.ts",
+    from: "for (const part of destination ?? []) this.syncPart(this.fromDevice, part);",
+    to: "",
+    run: NONE,
+  },
+  {
+    name: "the parts of a list are not synced after completion",
+    file: "src/fpga/block-queue.ts",
+    from: "} else if (destination === LIST) {",
+    to: "} else if (destination === LIST - 1) {",
+    run: NONE,
+  },
+  {
+    name: "recovery does not wait for idle",
+    file: "src/ring/hardware-recovery.ts",
+    from: "return awaitStopped(registers, page, IDLE_LIMIT_MS) ?",
+    to: "return page > 0 ?",
+    run: KILLS,
+  },
+  {
+    name: "recovery does not stop the queue",
+    file: "src/ring/hardware-recovery.ts",
+    from: "    requestStop(registers, page, queue.epoch);\n    return awaitStopped(registers, page, IDLE_LIMIT_MS) ?",
+    to: "    return isStopped(registers, page) || page > 0 ?",
+    run: KILLS,
+  },
+  {
+    name: "recovery does not take the hardware's blocks back",
+    file: "src/ring/hardware-recovery.ts",
+    from: "  queue.takeAll(ringer);\n",
+    to: "",
+    run: KILLS,
+  },
+  {
+    name: "blocks are not given to the hardware",
+    file: "src/ring/hardware-queue.ts",
+    from: "if (this.pool.handOver(block, bit, DEVICE_BIT)) return true;",
+    to: "if (this.pool.holders(block) === bit) return true;",
+    run: KILLS,
+  },
+  {
+    name: "reset does not wait for idle",
+    file: "src/fpga/command-queue.ts",
+    from: "while (!this.#attachment.stopped) {",
+    to: "while (this.#attachment.ring.capacity < 0) {",
+    run: ["--coherency", "full", "--commands", "3000", "--kill-every", "1000000"],
+  },
+];
+
+const ROOT = new URL("../..", import.meta.url).pathname;
+const LIMIT_MS = 120_000;
+
+/** A copy of the sources with one change; true when the co-simulation fails on it. */
+async function isCaught(mutation: Mutation, seeds: number): Promise<string | null> {
+  const place = mkdtempSync(`${tmpdir()}/physring-mutation-`);
+  try {
+    for (const part of ["src", "test", "package.json", "tsconfig.json"])
+      cpSync(`${ROOT}/${part}`, `${place}/${part}`, { recursive: true });
+    for (const part of ["fpga", "include", "node_modules"])
+      symlinkSync(`${ROOT}/${part}`, `${place}/${part}`);
+    const file = `${place}/${mutation.file}`;
+    const source = readFileSync(file, "utf8");
+    if (source.split(mutation.from).length !== 2)
+      throw new Error(`${mutation.name}: the text to change is not once in ${mutation.file}`);
+    writeFileSync(file, source.replace(mutation.from, mutation.to));
+    for (let seed = 1; seed <= seeds; seed++) {
+      const run = Bun.spawn(
+        [process.execPath, `${place}/test/fpga/cosim.ts`, ...mutation.run, "--seed", String(seed)],
+        {
+          stdin: "ignore",
+          stdout: "pipe",
+          stderr: "pipe",
+        },
+      );
+      const timer = setTimeout(() => run.kill("SIGKILL"), LIMIT_MS);
+      const [status, output, errors] = await Promise.all([
+        run.exited,
+        new Response(run.stdout).text(),
+        new Response(run.stderr).text(),
+      ]);
+      clearTimeout(timer);
+      if (status !== 0)
+        return `seed ${seed}: ${/(\w*(Error|Mismatch)[^\n]*)/.exec(output + errors)?.[1] ?? `ended with ${status}`}`;
+    }
+    return null;
+  } finally {
+    rmSync(place, { recursive: true, force: true });
+  }
+}
+
+async function main(): Promise<number> {
+  const { values } = parseArgs({
+    options: { only: { type: "string", default: "" }, seeds: { type: "string", default: "5" } },
+  });
+  const missing = await whyNoBoards();
+  if (missing !== null) {
+    console.log(`${missing}\n0 passed, 0 failed, ${MUTATIONS.length} skipped`);
+    return 0;
+  }
+  const chosen = MUTATIONS.filter((mutation) => new RegExp(values.only).test(mutation.name));
+  let failed = 0;
+  for (const mutation of chosen) {
+    const how = await isCaught(mutation, Number(values.seeds));
+    if (how === null) failed++;
+    console.log(
+      how === null ? `MISSED ${mutation.name}` : `caught "${mutation.name}" (${how.slice(0, 160)})`,
+    );
+  }
+  console.log(`${chosen.length - failed} passed, ${failed} failed, 0 skipped`);
+  return failed === 0 ? 0 : 1;
+}
+
+if (import.meta.main) process.exit(await main());
