@@ -77,6 +77,7 @@ compile_common() {
 
 link_stub() { g++ "${flags[@]}" -o "$2/stub" "$sim/stub.cpp" "$1/libboard.a"; }
 link_tests() {
+	g++ "${flags[@]}" -o "$2/axi_test" "$sim/test/axi_test.cpp" "$1/libboard.a"
 	printf '%s\n' "$sim"/test/conformance/*.cpp | xargs -P 2 -I{} sh -c 'cd "$1"; shift; g++ "$@" -c {}' sh "$2" "${flags[@]}"
 	g++ "${flags[@]}" -o "$2/conformance" "$2"/*.o "$1/libboard.a"
 	rm "$2"/*.o
@@ -123,5 +124,5 @@ for file in "$project"/fpga/rtl/*.sv; do [ "$file" = "${rtl[0]}" ] || rtl+=("$fi
 verilated_place=$(build verilated "$(command -v verilator)" -- compile_verilated)
 model_place=$(build model "${rtl[@]}" -- compile_model "${generics[@]}")
 build board "$sim"/*.cpp "${headers[@]}" -- link_board "$common_place" "$verilated_place" "$model_place" "$stub_place"
-$tests && build tests "$sim"/test/conformance/* "$sim"/*.cpp "${headers[@]}" -- link_tests "$common_place"
+$tests && build tests "$sim"/test/*.cpp "$sim"/test/conformance/* "$sim"/*.cpp "${headers[@]}" -- link_tests "$common_place"
 exit 0

@@ -113,9 +113,12 @@ void Machine::rmb() {
 bool Machine::sync(uint32_t memory, uint64_t offset, uint64_t bytes, bool forCpu) {
   if (memory >= memories_.size()) return false;
   Memory& m = memories_[memory];
-  if (offset > m.spec.bytes || bytes > m.spec.bytes - offset || offset % CacheMemory::kLineBytes || bytes % CacheMemory::kLineBytes) return false;
+  if (offset > m.spec.bytes || bytes > m.spec.bytes - offset) return false;
   if (!m.cache) return true;
-  if (forCpu) m.cache->syncForCpu(offset, bytes);
-  else m.cache->syncForDevice(offset, bytes);
+  // Lines are all a cache knows; a memory is a whole number of them.
+  constexpr uint64_t kMask = CacheMemory::kLineBytes - 1;
+  const uint64_t first = offset & ~kMask, end = (offset + bytes + kMask) & ~kMask;
+  if (forCpu) m.cache->syncForCpu(first, end - first);
+  else m.cache->syncForDevice(first, end - first);
   return true;
 }

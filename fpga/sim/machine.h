@@ -34,7 +34,7 @@ class Machine : public axi::AddressSpace {
   void step(unsigned clocks);
   void wmb();
   void rmb();
-  /** False: no such memory, or a range that is not in it or not whole lines. */
+  /** Whole cache lines, whatever the range. False: no such memory, or a range that is not in it. */
   bool sync(uint32_t memory, uint64_t offset, uint64_t bytes, bool forCpu);
 
   struct Memory {

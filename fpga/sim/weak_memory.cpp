@@ -5,7 +5,8 @@
 
 namespace {
 constexpr unsigned kWordsPerStep = 64;
-constexpr uint32_t kUsualDelayClocks = 500, kLongDelayClocks = 8000;
+constexpr uint32_t kUsualDelayClocks = 500, kLongDelayClocks = 6000;
+constexpr double kLong = 0.2;  // chance of the long one
 }  // namespace
 
 WeakMemory::WeakMemory(uint32_t* host, uint32_t* device, uint64_t bytes, uint64_t seed) : host_(host), device_(device), shadow_(host, host + bytes / 4), random_(seed, 2) {
@@ -54,7 +55,7 @@ void WeakMemory::flushToHost() {
 
 void WeakMemory::deviceWrote(uint64_t offset, unsigned bytes) {
   for (uint64_t word = offset / 4; word < (offset + bytes + 3) / 4; word++) {
-    const uint32_t delay = random_.below(random_.chance(0.05) ? kLongDelayClocks : kUsualDelayClocks);
+    const uint32_t delay = random_.below(random_.chance(kLong) ? kLongDelayClocks : kUsualDelayClocks);
     pending_.push_back({static_cast<uint32_t>(word), now_ + delay});
   }
 }

@@ -25,7 +25,7 @@ int main(int count, char** arguments) {
       return 2;
     }
   }
-  trafficCases(options);
+  for (void (*cases)(const CaseOptions&) : {lifeCases, malformedCases, haltCases, resetCases, interruptCases, streamCases, omissionCases, trafficCases}) cases(options);
   printf("%u passed, %u failed, 0 skipped\n", check::passed, check::failed);
   return check::failed != 0;
 }

@@ -2,16 +2,9 @@
 #include <cstdio>
 
 #include "cases.h"
-#include "check.h"
 #include "traffic.h"
 
 namespace {
-
-std::vector<std::string> boardOptions(const std::string& coherency, uint64_t seed, const std::vector<std::string>& more = {}) {
-  std::vector<std::string> options = {"--coherency", coherency, "--seed", std::to_string(seed)};
-  options.insert(options.end(), more.begin(), more.end());
-  return options;
-}
 
 void covered(const std::map<std::string, double>& numbers, const char* name, double least) {
   check::that(numbers.at(name) >= least, std::string(name) + " is " + std::to_string(numbers.at(name)) + ", at least " + std::to_string(least) + " is to be seen");
@@ -22,7 +15,7 @@ void covered(const std::map<std::string, double>& numbers, const char* name, dou
 void trafficCases(const CaseOptions& o) {
   for (const char* coherency : {"full", "io", "none"}) {
     check::run(std::string("random commands, ") + coherency, [&] {
-      BoardProcess board(o.board, boardOptions(coherency, o.seed));
+      BoardProcess board(o.board, o.boardOptions(coherency));
       TrafficPlan plan;
       plan.commands = o.commands;
       plan.seed = o.seed;
@@ -39,4 +32,34 @@ void trafficCases(const CaseOptions& o) {
              n.at("descriptorFetchesPerCommand"), n.at("burstsSplitAt4KiB"), n.at("partialTails"), n.at("maxOutstandingReads"), n.at("clocks"));
     });
   }
+
+  check::run("random commands on a bus that fails, none", [&] {
+    BoardProcess board(o.board, o.boardOptions("none", {"--error-rate", "0.005"}));
+    TrafficPlan plan;
+    plan.commands = o.commands / 2;
+    plan.errors = true;
+    plan.seed = o.seed + 1;
+    const TrafficResult r = runTraffic(board, plan);
+    const auto n = board.end();
+    check::equal(r.completed + r.failed + r.lost, plan.commands, "commands accounted for");
+    check::that(r.failed >= plan.commands / 100, "failed: " + std::to_string(r.failed));
+    check::equal(n.at("violations"), 0.0, "violations of AXI");
+    for (const char* name : {"readBurstsFailed", "writeBurstsFailed"}) covered(n, name, 5);
+    printf("        %llu completed, %llu failed, %llu given up in %llu halts, %.0f errors injected\n", static_cast<unsigned long long>(r.completed), static_cast<unsigned long long>(r.failed),
+           static_cast<unsigned long long>(r.lost), static_cast<unsigned long long>(r.halts), n.at("errorsInjected"));
+  });
+
+  check::run("random commands with errors and resets, none", [&] {
+    BoardProcess board(o.board, o.boardOptions("none", {"--error-rate", "0.003"}));
+    TrafficPlan plan;
+    plan.commands = o.commands / 2;
+    plan.errors = plan.resets = true;
+    plan.seed = o.seed + 2;
+    const TrafficResult r = runTraffic(board, plan);
+    check::equal(r.completed + r.failed + r.lost, plan.commands, "commands accounted for");
+    check::that(r.resets >= 3, "resets: " + std::to_string(r.resets));
+    check::equal(board.end().at("violations"), 0.0, "violations of AXI");
+    printf("        %llu completed, %llu failed, %llu given up in %llu resets and %llu halts\n", static_cast<unsigned long long>(r.completed), static_cast<unsigned long long>(r.failed),
+           static_cast<unsigned long long>(r.lost), static_cast<unsigned long long>(r.resets), static_cast<unsigned long long>(r.halts));
+  });
 }
