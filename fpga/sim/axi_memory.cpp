@@ -97,8 +97,8 @@ void Memory::commit(Write& w) {
     const uint64_t address = w.request.beatAddress(i);
     const unsigned bytes = static_cast<unsigned>(w.request.beatEnd(i) - address), lane = address % busBytes_;
     Response response = faultAt(w, i);
-    // A beat that fails may have been written all the same.
-    if (response == kOkay || random_.chance(0.5)) {
+    // The first beat that fails may have been written all the same; nothing behind it is.
+    if (w.worst == kOkay && (response == kOkay || random_.chance(0.5))) {
       if (!space_.write(address, bytes, w.beats[i].data + lane, w.beats[i].strobes >> lane)) response = kDecodeError, w.refused = true;
     }
     w.worst = std::max(w.worst, response);

@@ -98,16 +98,20 @@ void RegisterMirror::refresh(unsigned q) {
   bus_.read(at(q, reg), [this, q, reg](uint32_t value) { publish(q, reg, value); });
 }
 
+/** The registers that say why, then the datagram. */
 void RegisterMirror::announce(unsigned q) {
   queues_[q].edge = false;
-  for (uint32_t reg : {PHYSRING_FPGA_REG_CQ_TAIL, PHYSRING_FPGA_REG_INTERRUPT_EVENTS}) {
-    bus_.read(at(q, reg), [this, q, reg](uint32_t value) {
-      publish(q, reg, value);
-      if (reg != PHYSRING_FPGA_REG_INTERRUPT_EVENTS) return;
-      if (directory_.interrupt(q, value)) sent_++;
-      else unheard_++;
-    });
-  }
+  bus_.read(at(q, PHYSRING_FPGA_REG_STATE), [this, q](uint32_t state) {
+    if (state != published(q, PHYSRING_FPGA_REG_STATE)) refreshAll(q, state);
+    for (uint32_t reg : {PHYSRING_FPGA_REG_CQ_TAIL, PHYSRING_FPGA_REG_INTERRUPT_EVENTS}) {
+      bus_.read(at(q, reg), [this, q, reg](uint32_t value) {
+        publish(q, reg, value);
+        if (reg != PHYSRING_FPGA_REG_INTERRUPT_EVENTS) return;
+        if (directory_.interrupt(q, value)) sent_++;
+        else unheard_++;
+      });
+    }
+  });
 }
 
 bool RegisterMirror::poll() {

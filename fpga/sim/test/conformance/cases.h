@@ -12,7 +12,7 @@
 struct CaseOptions {
   std::string board;
   uint64_t seed = 1;
-  unsigned commands = 3000;  // of random traffic, for each coherency mode
+  unsigned commands = 800;   // of random traffic, for each coherency mode
 
   /** Options of a board in this mode, with this run's seed. */
   std::vector<std::string> boardOptions(const std::string& coherency, const std::vector<std::string>& more = {}) const {

@@ -70,7 +70,7 @@ class Traffic {
     uint32_t submitted = 0;
     while (issued_ < plan_.commands && submitted < batch && q.submitted - q.reaped < q.capacity() && issue(q)) submitted++;
     if (submitted) q.ring(), any = true;
-    if (plan_.resets && random_.chance(0.05)) {
+    if (plan_.resets && random_.chance(0.25)) {
       reset(q);
       return true;
     }
