@@ -3,7 +3,7 @@
  * (busybox) and the module that was built by DKMS (x86-64) or by `physring kmod build` with a cross compiler (arm64).
  */
 import { expect, setDefaultTimeout, test } from "bun:test";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { Region } from "../../../../src/index.ts";
 import { doctor, physring } from "./command.ts";
 
@@ -126,4 +126,28 @@ test("load says in the kernel's words why a buffer cannot be had", async () => {
   expect(code).toBe(1);
   expect(stderr).toContain("dma_mask_bit=64");
   expect(existsSync("/sys/module/u_dma_buf")).toBe(false);
+});
+
+test("install: modprobe finds the module with its parameters; uninstall takes everything back", async () => {
+  const release = readFileSync("/proc/sys/kernel/osrelease", "utf8").trim();
+  mkdirSync(`/lib/modules/${release}`, { recursive: true });
+  mkdirSync("/etc", { recursive: true });
+  writeFileSync("/etc/group", "root:x:0:\nphysring:x:900:\n");
+  const installed = await physring("kmod", "install", "--module", MODULE, "udmabuf0=1MiB");
+  expect(installed.code, installed.stderr).toBe(0);
+  expect(readFileSync("/etc/udev/rules.d/60-u-dma-buf.rules", "utf8")).toContain('GROUP="physring"');
+  expect(readFileSync("/etc/modules-load.d/u-dma-buf.conf", "utf8")).toMatch(/^u-dma-buf$/m);
+
+  const loaded = await physring("kmod", "load", "udmabuf1=64KiB", "--json");
+  expect(loaded.code, loaded.stderr).toBe(0);
+  const status = JSON.parse(loaded.stdout);
+  expect(status.installed).toBe(`/lib/modules/${release}/updates/u-dma-buf.ko`);
+  expect(status.module.buffers).toMatchObject([
+    { name: "udmabuf0", sizeBytes: 2 ** 20 },
+    { name: "udmabuf1", sizeBytes: 65536 },
+  ]);
+  expect((await physring("kmod", "unload")).code).toBe(0);
+  expect((await physring("kmod", "uninstall")).code).toBe(0);
+  expect(existsSync(`/lib/modules/${release}/updates/u-dma-buf.ko`)).toBe(false);
+  expect((await physring("kmod", "load")).stderr).toContain("physring kmod build");
 });
