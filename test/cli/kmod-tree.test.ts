@@ -1,5 +1,7 @@
 /** `physring kmod build`: what it says of kernel trees, fed with facts; and the parameters and files of load and install. */
 import { describe, expect, test } from "bun:test";
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { bootFiles } from "../../src/cli/kmod/boot-files.ts";
 import {
   elfMachine,
@@ -10,10 +12,12 @@ import {
 } from "../../src/cli/kmod/kernel-tree.ts";
 import { moduleInfo, moduleRelease } from "../../src/cli/kmod/modinfo.ts";
 import { parseParameters } from "../../src/cli/kmod/parameters.ts";
-import { binaryBytes } from "../../src/cli/kmod/status.ts";
+import { binaryBytes, statusText } from "../../src/cli/kmod/status.ts";
 import { UsageError } from "../../src/cli/options.ts";
+import { SystemFiles } from "../../src/cli/system/files.ts";
 import { parseKernelConfig } from "../../src/cli/system/kernel-config.ts";
 import { coherenceReason } from "../../src/cli/system/udmabuf.ts";
+import { deviceUsers } from "../../src/cli/system/users.ts";
 
 const CONFIG = `#
 # Automatically generated file; DO NOT EDIT.
@@ -326,4 +330,32 @@ test("sizes as the parameters are given", () => {
     "64 KiB",
     "1000000 bytes",
   ]);
+});
+
+test("who has a device open or mapped", () => {
+  const root = mkdtempSync(`${tmpdir()}/physring-test-users-`);
+  try {
+    for (const pid of ["7", "8", "9", "bus"]) mkdirSync(`${root}/proc/${pid}/fd`, { recursive: true });
+    writeFileSync(`${root}/proc/7/comm`, "holder\n");
+    symlinkSync("/dev/udmabuf0", `${root}/proc/7/fd/3`);
+    writeFileSync(`${root}/proc/8/comm`, "mapper\n");
+    const line = "7f00-7f10 rw-s 00000000 00:05 12                         /dev/udmabuf1";
+    writeFileSync(`${root}/proc/8/maps`, `5500-5600 r-xp 00000000 08:01 9 /usr/bin/cat\n${line}\n${line}\n`);
+    symlinkSync("/dev/null", `${root}/proc/9/fd/0`);
+    expect(deviceUsers(new SystemFiles(root), (path) => path.startsWith("/dev/udmabuf"))).toEqual([
+      { pid: 7, name: "holder", paths: ["/dev/udmabuf0"] },
+      { pid: 8, name: "mapper", paths: ["/dev/udmabuf1"] },
+    ]);
+  } finally {
+    rmSync(root, { recursive: true });
+  }
+});
+
+test("status says the next step where nothing is loaded", () => {
+  const nothing = { release: "6.1.0", module: null, installed: null, built: null, users: [] };
+  expect(statusText(nothing)).toContain("physring kmod build");
+  expect(statusText({ ...nothing, built: "/b/u-dma-buf.ko" })).toContain("sudo physring kmod install");
+  expect(statusText({ ...nothing, installed: "/l/u-dma-buf.ko" })).toContain("sudo physring kmod load");
+  const empty = { version: "5.5.0+physring", references: 0, parameters: {}, buffers: [], hasManager: true };
+  expect(statusText({ ...nothing, module: empty })).toContain("create udmabuf0 67108864");
 });
