@@ -173,7 +173,12 @@ enum {
   PHYSRING_OWNER_PARTICIPANT_MASK = 0x7f,
   PHYSRING_OWNER_BUSY = 0x80
 };
-enum { PHYSRING_AWAKE = 0, PHYSRING_ASLEEP_FUTEX = 1, PHYSRING_ASLEEP_EVENT_LOOP = 2 };
+enum {
+  PHYSRING_AWAKE = 0,
+  PHYSRING_ASLEEP_FUTEX = 1,
+  PHYSRING_ASLEEP_EVENT_LOOP = 2, /* low byte; above it the number of the sleep */
+  PHYSRING_ASLEEP_MASK = 0xff
+};
 /* Lock bytes lie at PHYSRING_LOCK_BASE_OFFSET + k, past the end of every file. */
 #define PHYSRING_LOCK_BASE_OFFSET ((int64_t)1 << 40)
 enum {
@@ -197,14 +202,14 @@ typedef struct physring_directory_entry {
 } physring_directory_entry;
 
 typedef struct physring_control_header {
-  uint32_t magic, version, participant_capacity, record_bytes, instance_id[4], driver_instance[2],
-      reserved[22];
+  uint32_t magic, version, participant_capacity, record_bytes, instance_id[4], driver_instance[2], deaths,
+      reserved[21];
 } physring_control_header;
 
 typedef struct physring_participant {
-  uint32_t state, pid, tid, pid_namespace, reserved0[4];
-  char name[32];
-  uint32_t reserved1[16];
+  uint32_t state, pid, tid, pid_namespace, death_generation, death_pid, reserved0[2];
+  char name[32], death_name[32];
+  uint32_t reserved1[8];
   uint32_t doorbell, reserved2[31];
   uint32_t section, reserved3[31];
 } physring_participant;
@@ -239,6 +244,7 @@ typedef struct physring_region {
   int participant;     /* -1: not joined */
   uint32_t generation; /* of the participant slot */
   int socket_fd;       /* datagrams to event loops leave from here; -1 until the first */
+  int life_fd;         /* our life file, open while we are joined; -1 */
   uint64_t sleeps;     /* futex sleeps of this handle */
   uint64_t woken;      /* those that a peer's doorbell ended, not the time slice */
   uint64_t wakes;      /* sleeping peers that this handle woke */
@@ -377,7 +383,7 @@ static inline int physring_path_(char path[256], const char **directory, const c
 
 static inline void physring_clear_(physring_region *region) {
   memset(region, 0, sizeof *region);
-  region->fd = region->socket_fd = region->participant = -1;
+  region->fd = region->socket_fd = region->life_fd = region->participant = -1;
 }
 
 /* Closes what a failed open or create had got so far; keeps errno. */
@@ -602,21 +608,28 @@ static inline void physring_send_byte_(physring_region *region, int participant)
                 size);
 }
 
-static inline __attribute__((cold)) void physring_wake_(physring_region *region, int participant,
-                                                        uint32_t mode) {
+/*
+ * `armed` is what the doorbell was seen to hold. When it holds something else by now, another waker came first, or the
+ * sleeper looked again after we had published. The datagram leaves before the doorbell is disarmed: stopped in between,
+ * we have woken the sleeper; stopped before, others still can.
+ */
+static inline __attribute__((cold)) int physring_wake_(physring_region *region, int participant,
+                                                       uint32_t armed) {
   uint32_t *doorbell = &physring_record_(region, participant)->doorbell;
-  if (mode == PHYSRING_ASLEEP_FUTEX) syscall(SYS_futex, doorbell, FUTEX_WAKE, 1, NULL, NULL, 0);
+  uint32_t mode = armed & PHYSRING_ASLEEP_MASK;
   if (mode == PHYSRING_ASLEEP_EVENT_LOOP) physring_send_byte_(region, participant);
+  if (!physring_cas_(doorbell, armed, PHYSRING_AWAKE)) return 0;
+  if (mode == PHYSRING_ASLEEP_FUTEX) syscall(SYS_futex, doorbell, FUTEX_WAKE, 1, NULL, NULL, 0);
+  return 1;
 }
 
 /* Wakes a participant if it sleeps; a number that is none is nobody. The publication and a fence came before. */
 static inline void physring_ring_participant_(physring_region *region, int participant) {
   if (participant < 0 || participant >= PHYSRING_PARTICIPANTS) return;
   uint32_t *doorbell = &physring_record_(region, participant)->doorbell;
-  if (__builtin_expect(physring_load_(doorbell) == PHYSRING_AWAKE, 1)) return;
-  uint32_t mode = physring_exchange_(doorbell, PHYSRING_AWAKE);
-  if (mode != PHYSRING_AWAKE) region->wakes++;
-  physring_wake_(region, participant, mode);
+  uint32_t armed = physring_load_(doorbell);
+  if (__builtin_expect(armed == PHYSRING_AWAKE, 1)) return;
+  if (physring_wake_(region, participant, armed)) region->wakes++;
 }
 
 /*
@@ -870,6 +883,29 @@ static inline int physring_quiet_(const physring_region *region, int except) {
   return 1;
 }
 
+/*
+ * Opens the life file of the slot whose life byte we hold: the kernel closes it when we end, however we end, and tells
+ * whoever watches the directory. Before the state is live.
+ */
+static inline int physring_open_life_(physring_region *region, int participant, uint32_t generation) {
+  char path[sizeof region->path + 32];
+  snprintf(path, sizeof path, "%s.d", region->path);
+  if (mkdir(path, 0700) != 0 && errno != EEXIST) return physring_system_error_();
+  snprintf(path, sizeof path, "%s.d/%d.%u.life", region->path, participant, generation);
+  unlink(path);
+  region->life_fd = open(path, O_CREAT | O_RDWR | O_NOFOLLOW | O_CLOEXEC, 0600);
+  return region->life_fd < 0 ? physring_system_error_() : PHYSRING_OK;
+}
+
+static inline void physring_close_life_(physring_region *region) {
+  char path[sizeof region->path + 32];
+  if (region->life_fd < 0) return;
+  snprintf(path, sizeof path, "%s.d/%d.%u.life", region->path, region->participant, region->generation);
+  unlink(path);
+  close(region->life_fd);
+  region->life_fd = -1;
+}
+
 static inline void physring_fill_record_(physring_participant *record, const char *label) {
   struct stat status;
   record->pid = (uint32_t)getpid();
@@ -898,6 +934,11 @@ static inline int physring_join(physring_region *region, const char *label) {
     if (phase == PHYSRING_PHASE_FREE || (phase == PHYSRING_PHASE_SWEPT && physring_quiet_(region, p))) {
       uint32_t generation = ((state >> PHYSRING_GENERATION_SHIFT) + 1) & 0xffffff;
       region->generation = generation == 0 ? 1 : generation;
+      int opened = physring_open_life_(region, p, region->generation);
+      if (opened < 0) {
+        physring_lock_(region, F_UNLCK, PHYSRING_LOCK_PARTICIPANT + p);
+        return opened;
+      }
       region->participant = p;
       physring_fill_record_(record, label);
       physring_store_release_(&record->state,
@@ -944,12 +985,13 @@ static inline void physring_leave(physring_region *region) {
   for (int p = 0; p < PHYSRING_PARTICIPANTS; p++) {
     physring_participant *other = physring_record_(region, p);
     if ((physring_load_acquire_(&other->state) & PHYSRING_PHASE_MASK) != PHYSRING_PHASE_LIVE) continue;
-    physring_exchange_(&other->doorbell, PHYSRING_AWAKE);
-    physring_wake_(region, p, PHYSRING_ASLEEP_FUTEX);
-    physring_wake_(region, p, PHYSRING_ASLEEP_EVENT_LOOP);
+    physring_send_byte_(region, p);
+    physring_wake_(region, p, physring_load_(&other->doorbell));
+    syscall(SYS_futex, &other->doorbell, FUTEX_WAKE, 1, NULL, NULL, 0);
   }
   physring_store_release_(&record->state,
                           region->generation << PHYSRING_GENERATION_SHIFT | PHYSRING_PHASE_SWEPT);
+  physring_close_life_(region);
   physring_lock_(region, F_UNLCK, PHYSRING_LOCK_PARTICIPANT + region->participant);
   region->participant = -1;
 }

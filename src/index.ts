@@ -26,8 +26,10 @@ export type { DeviceAddress, PhysicalAddress, RegionOffset, VirtualAddress } fro
 export { regionOffset } from "./memory/brands.ts";
 export { RegionError } from "./memory/errors.ts";
 export { Region } from "./memory/region.ts";
+export type { DeathEvent } from "./ring/deaths.ts";
 export * from "./ring/errors.ts";
 export type { DeliveryName, PolicyName } from "./ring/layout.ts";
+export { deathNotices } from "./ring/life.ts";
 export { listParticipants, Participant, type ParticipantInfo } from "./ring/participant.ts";
 export { Pool, type PoolGeometry, type PoolShape } from "./ring/pool.ts";
 export { Queue, type QueueCounters, type QueueOptions } from "./ring/queue.ts";

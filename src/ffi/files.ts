@@ -1,5 +1,16 @@
 /** File descriptors: open, size, reserve, link. Every descriptor is close-on-exec. */
-import { fchmodSync, fstatSync, rmSync, unlinkSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  fchmodSync,
+  fstatSync,
+  lstatSync,
+  mkdirSync,
+  rmdirSync,
+  rmSync,
+  type Stats,
+  unlinkSync,
+} from "node:fs";
 import { constants } from "node:os";
 import { SystemError } from "./errors.ts";
 import { addressOf, cString, errno, libc, pointer } from "./libc.ts";
@@ -88,6 +99,15 @@ export function removeTree(path: string): void {
   viaNode("rm", path, () => rmSync(path, { recursive: true, force: true }));
 }
 
+/** Removes a directory if it is there and empty. */
+export function removeEmptyDirectory(path: string): void {
+  try {
+    rmdirSync(path);
+  } catch {
+    // In use again, or gone.
+  }
+}
+
 /** Sets the permissions, whatever the umask. */
 export function setFileMode(fd: number, mode: number, path?: string): void {
   viaNode("fchmod", path, () => fchmodSync(fd, mode));
@@ -109,7 +129,7 @@ export function withFile<T>(fd: number, body: (fd: number) => T): T {
 }
 
 export interface FileStatus {
-  readonly kind: "file" | "character-device" | "other";
+  readonly kind: "file" | "directory" | "character-device" | "other";
   readonly device: number;
   readonly inode: number;
   readonly sizeBytes: number;
@@ -117,20 +137,55 @@ export interface FileStatus {
   readonly allocatedBytes: number;
   readonly links: number;
   readonly mode: number;
+  /** User and group id. */
+  readonly owner: number;
+  readonly group: number;
 }
 
 export function fileStatus(fd: number): FileStatus {
-  const status = viaNode("fstat", `descriptor ${fd}`, () => fstatSync(fd));
-  const kind = status.isFile() ? "file" : status.isCharacterDevice() ? "character-device" : "other";
+  return statusOf(viaNode("fstat", `descriptor ${fd}`, () => fstatSync(fd)));
+}
+
+/** Of the name itself: a symbolic link is "other". */
+export function pathStatus(path: string): FileStatus {
+  return statusOf(viaNode("lstat", path, () => lstatSync(path)));
+}
+
+function kindOf(status: Stats): FileStatus["kind"] {
+  if (status.isFile()) return "file";
+  if (status.isDirectory()) return "directory";
+  return status.isCharacterDevice() ? "character-device" : "other";
+}
+
+function statusOf(status: Stats): FileStatus {
   return {
-    kind,
+    kind: kindOf(status),
     device: status.dev,
     inode: status.ino,
     sizeBytes: status.size,
     allocatedBytes: status.blocks * 512,
     links: status.nlink,
     mode: status.mode & 0o7777,
+    owner: status.uid,
+    group: status.gid,
   };
+}
+
+/** Makes a directory with just this mode and, where that may be set, this group; false when the name exists. */
+export function makeDirectory(path: string, mode: number, group: number): boolean {
+  try {
+    viaNode("mkdir", path, () => mkdirSync(path, { mode }));
+  } catch (error) {
+    if (error instanceof SystemError && error.errnoName === "EEXIST") return false;
+    throw error;
+  }
+  try {
+    chownSync(path, process.geteuid!(), group);
+  } catch {
+    // We are not in that group: then its permissions are those of ours.
+  }
+  viaNode("chmod", path, () => chmodSync(path, mode));
+  return true;
 }
 
 export function setFileSize(fd: number, sizeBytes: number, path?: string): void {

@@ -17,8 +17,12 @@ export interface ControlArea {
    * caller, who closes it. Throws `REGION_READ_ONLY`, `REGION_CLOSED` or a SystemError.
    */
   openLockFile(): number;
-  /** Directory of the event-loop doorbells. Who makes the first socket makes it, with mode 0700; `Region.destroy` removes it. */
+  /** Directory of the event-loop doorbells and life files. The first participant makes it; `Region.destroy` removes it. */
   readonly doorbellDirectory: string;
+  /** Makes that directory unless it is there, for those who may write the region. Throws `REGION_PERMISSION` when it is somebody else's. */
+  makeDoorbellDirectory(): void;
+  /** Permissions of the file that holds the area: what lies in the directory gets the same. */
+  readonly fileMode: number;
 }
 
 /** Writes a new control area; the memory under `words` must read as zero, so that all participants are free. */

@@ -89,6 +89,7 @@ export const Control = {
   instanceIdWord: 4, // 4 words
   driverInstanceLowWord: 8,
   driverInstanceHighWord: 9,
+  deathsWord: 10,
   recordsOffset: LINE_BYTES,
 } as const;
 
@@ -96,6 +97,7 @@ export const Control = {
  * One participant: three lines, each with its own writer.
  *
  *     +0     state, pid, tid, pid namespace, name      (holder of the life lock)
+ *            the last participant that died here        (its cleaner)
  *     +128   doorbell                                   (participant arms, anybody disarms by exchange)
  *     +256   section                                    (participant)
  */
@@ -106,8 +108,11 @@ export const ParticipantRecord = {
   pidWord: 1,
   tidWord: 2,
   pidNamespaceWord: 3,
+  deathGenerationWord: 4,
+  deathPidWord: 5,
   nameWord: 8,
   nameBytes: 32,
+  deathNameWord: 16,
   doorbellWord: LINE_BYTES / WORD_BYTES,
   sectionWord: (2 * LINE_BYTES) / WORD_BYTES,
   phaseFree: 0,

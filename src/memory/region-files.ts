@@ -1,5 +1,5 @@
 /** From a name to the files of a region: dispatch to the backends, and the first look at the superblock. */
-import { readAt, removeTree, unlinkFile } from "../ffi/files.ts";
+import { fileStatus, makeDirectory, pathStatus, readAt, removeTree, unlinkFile } from "../ffi/files.ts";
 import { mapPlain } from "../ffi/mapping.ts";
 import { type Backing, closeBacking, isCreating, retryUntil } from "./backing.ts";
 import { RegionError } from "./errors.ts";
@@ -85,6 +85,30 @@ function superblockCopy(backing: Backing): Int32Array {
 
 export function doorbellDirectoryOf(path: string): string {
   return `${path}.d`;
+}
+
+/** Whoever may write the file may write the directory. */
+function directoryMode(fileMode: number): number {
+  const STICKY = 0o1000;
+  const classes = [0o600, 0o060, 0o006].filter((bits) => (fileMode & bits) === bits);
+  const mode = classes.reduce((sum, bits) => sum | bits | (bits >> 1), 0);
+  return (mode & 0o007) === 0 ? mode : mode | STICKY;
+}
+
+/**
+ * Makes the directory of doorbells and life files unless it is there. /dev/shm is everybody's: one that somebody else made before us
+ * is refused. Throws `REGION_PERMISSION`.
+ */
+export function makeDoorbellDirectory(path: string, controlFd: number): void {
+  const file = fileStatus(controlFd);
+  if (makeDirectory(path, directoryMode(file.mode) || 0o700, file.group)) return;
+  const found = pathStatus(path);
+  const trusted = found.kind === "directory" && [0, file.owner, process.geteuid?.()].includes(found.owner);
+  if (trusted) return;
+  throw new RegionError(
+    "REGION_PERMISSION",
+    `${path} is not a directory of the region's owner (user ${found.owner}): remove it, it is in the way of doorbells`,
+  );
 }
 
 /** Removes what a region leaves behind; true when there was something. Whoever has it open keeps a nameless one. */

@@ -4,7 +4,7 @@
  *     using region = Region.create("camera", { size: "256MiB" });   // one process
  *     using region = Region.open("camera");                         // the others
  */
-import { removeTree, reopen } from "../ffi/files.ts";
+import { fileStatus, removeEmptyDirectory, removeTree, reopen } from "../ffi/files.ts";
 import { tryLockByte } from "../ffi/locks.ts";
 import {
   type DeviceAddress,
@@ -21,7 +21,7 @@ import { Directory as DirectoryLayout, LOCK_BASE_OFFSET, LockByte, WORD_BYTES } 
 import { type Backend, sharedMemoryPath } from "./names.ts";
 import { addOpenRegion, locateAddress, removeOpenRegion } from "./open-regions.ts";
 import { type Addresses, RegionAddresses } from "./region-addresses.ts";
-import { destroyFiles, doorbellDirectoryOf } from "./region-files.ts";
+import { destroyFiles, doorbellDirectoryOf, makeDoorbellDirectory } from "./region-files.ts";
 import { int32View } from "./region-format.ts";
 import type { RegionCreateOptions, RegionOpenOptions } from "./region-options.ts";
 import { createParts, openParts, type RegionParts, releaseParts } from "./region-parts.ts";
@@ -231,6 +231,9 @@ export class Region implements Disposable {
       words,
       address,
       doorbellDirectory: this.#doorbellDirectory(),
+      makeDoorbellDirectory: () =>
+        makeDoorbellDirectory(this.#doorbellDirectory(), this.#parts.backing.controlFd),
+      fileMode: fileStatus(this.#parts.backing.controlFd).mode,
       openLockFile: () => {
         this.assertOpen();
         if (this.readOnly) throw new RegionError("REGION_READ_ONLY", `${this.name} is open for reading only`);
@@ -295,9 +298,14 @@ export class Region implements Disposable {
     this.close();
   }
 
-  /** The doorbells of an anonymous region have names although it has none: its last user takes them away. */
+  /** The doorbells of a nameless region have names although it has none: its last user takes them away. */
   #removeOrphanedDoorbells(): void {
-    if (this.backend !== "memfd" || this.instanceId === "" || this.readOnly) return;
+    if (this.instanceId === "" || this.readOnly) return;
+    if (this.backend !== "memfd") {
+      if (fileStatus(this.#parts.backing.controlFd).links === 0)
+        removeEmptyDirectory(this.#doorbellDirectory());
+      return;
+    }
     if (!tryLockByte(this.#parts.backing.controlFd, LOCK_BASE_OFFSET + LockByte.users)) return;
     removeTree(this.#doorbellDirectory());
   }

@@ -2,13 +2,14 @@
  * Doorbells: how a participant sleeps and how others wake it (PROTOCOL.md §3 "Doorbell"). One for each participant, however
  * many rings it waits on. A wake-up costs a system call only when somebody sleeps.
  */
-import { mkdirSync, rmSync } from "node:fs";
+import { chmodSync, rmSync } from "node:fs";
 import { closeFile } from "../ffi/files.ts";
 import { futexWait, futexWake } from "../ffi/futex.ts";
 import { bindUnix, datagramSocket, sendByteTo, unixAddress } from "../ffi/sockets.ts";
-import { exchange, loadAfterFence, pause, sleepersFence, storeRelease } from "../memory/atomics.ts";
+import { compareAndSwap, loadAfterFence, pause, sleepersFence, storeRelease } from "../memory/atomics.ts";
 import type { ControlArea } from "../memory/control.ts";
 import { ParticipantRecord, participantRecordWord, WORD_BYTES } from "../memory/layout.ts";
+import { type LifeListener, lifePath, lifeWatch } from "./life.ts";
 
 /** Something that may become true by another participant's doing. `ready` must not block and must not allocate. */
 export interface Condition {
@@ -18,16 +19,33 @@ export interface Condition {
 /** How a blocking wait passes the time: never sleep, or spin for a while and then sleep in the kernel. */
 export type WaitStrategy = "spin" | "spin-then-futex";
 
+/** What a doorbell asks of its participant. */
+export interface Vigil {
+  /** Looks for dead participants and cleans up behind them. */
+  recoverDead(): void;
+  /** Cleans up behind this participant if it is dead. True when nothing is left to do. */
+  recoverSuspect(participant: number, generation: number): boolean;
+  /** Somebody rang: it may have been a cleaner. Cheap when not. */
+  noticeDeaths(): void;
+  /** Something is left to do that nobody rings for. */
+  restless(): boolean;
+}
+
 const AWAKE = 0;
 const ASLEEP_FUTEX = 1;
+/** Low byte of the doorbell of a sleeper in its event loop; above it a number that no other sleep of it has. */
 const ASLEEP_EVENT_LOOP = 2;
+const MODE_MASK = 0xff;
+const SLEEP_NUMBER_SHIFT = 8;
 
-/** Longest sleep before a waiter looks whether a peer has died; the decision itself is the kernel lock's. */
+/** Longest blocking sleep before a waiter looks whether a peer has died; the decision itself is the kernel lock's. An event loop sleeps on without end. */
 const SLICE_MS = 50;
 /** The same where a publisher may have left its fence to us and the kernel does not help. */
 const SLICE_WITHOUT_FENCE_MS = 1;
 const SPIN_MS = 0.02;
 const SPINS_PER_CLOCK_READ = 32;
+/** A life file is closed before its owner's locks are free: look after so many milliseconds, then after so many more … */
+const SUSPICION_MS = [0, 1, 2, 5, 10, 20, 50] as const;
 
 const FIRST_DOORBELL_WORD = participantRecordWord(0) + ParticipantRecord.doorbellWord;
 const RECORD_WORDS = participantRecordWord(1) - participantRecordWord(0);
@@ -45,9 +63,17 @@ function socketPath(directory: string, participant: number, generation: number):
   return `${directory}/${participant}.${generation}`;
 }
 
-/** Takes away the socket that a dead participant left. */
+/** Takes away the socket and the life file that a participant left. Another user's may have to stay. */
 export function removeDoorbell(control: ControlArea, participant: number, generation: number): void {
-  rmSync(socketPath(control.doorbellDirectory, participant, generation), { force: true });
+  for (const path of [socketPath, lifePath].map((of) =>
+    of(control.doorbellDirectory, participant, generation),
+  )) {
+    try {
+      rmSync(path, { force: true });
+    } catch {
+      // Harmless: its name is never used again, and the region's destruction or replacement takes it away.
+    }
+  }
 }
 
 /** The waking side. One for each region handle; holds the socket that datagrams leave from. */
@@ -71,19 +97,30 @@ export class DoorbellRinger implements Disposable {
     // The index may come from an owner word in shared memory: out of range is nobody.
     if (participant < 0 || participant >= ParticipantRecord.capacity) return false;
     const index = doorbellIndex(participant);
-    if (loadAfterFence(this.words, index) === AWAKE) return false;
-    const mode = exchange(this.words, index, AWAKE);
-    this.#wake(participant, mode);
-    return mode !== AWAKE;
+    return loadAfterFence(this.words, index) !== AWAKE && this.#wake(participant);
   }
 
-  #wake(participant: number, mode: number): void {
-    if (mode === ASLEEP_FUTEX) {
-      futexWake(this.#control.address + doorbellIndex(participant) * WORD_BYTES, 1);
-    } else if (mode === ASLEEP_EVENT_LOOP) {
-      if (this.#socketFd < 0) this.#socketFd = datagramSocket();
-      sendByteTo(this.#socketFd, this.#addressOf(participant));
-    }
+  /**
+   * The doorbell changed meanwhile: somebody else woke it, or it looked again after we had published. A datagram leaves before the
+   * doorbell is disarmed: stopped in between, we have woken it; stopped before, others still can.
+   */
+  #wake(participant: number): boolean {
+    const index = doorbellIndex(participant);
+    const armed = loadAfterFence(this.words, index);
+    const mode = armed & MODE_MASK;
+    if (mode === ASLEEP_EVENT_LOOP) this.#send(participant);
+    if (armed === AWAKE || !compareAndSwap(this.words, index, armed, AWAKE)) return false;
+    if (mode === ASLEEP_FUTEX) this.#futexWake(participant);
+    return true;
+  }
+
+  #futexWake(participant: number): void {
+    futexWake(this.#control.address + doorbellIndex(participant) * WORD_BYTES, 1);
+  }
+
+  #send(participant: number): void {
+    if (this.#socketFd < 0) this.#socketFd = datagramSocket();
+    sendByteTo(this.#socketFd, this.#addressOf(participant));
   }
 
   #addressOf(participant: number): Uint8Array {
@@ -102,9 +139,10 @@ export class DoorbellRinger implements Disposable {
       const phase =
         loadAfterFence(this.#control.words, stateIndex(participant)) & ParticipantRecord.phaseMask;
       if (phase !== ParticipantRecord.phaseLive) continue;
-      exchange(this.#control.words, doorbellIndex(participant), AWAKE);
-      this.#wake(participant, ASLEEP_FUTEX);
-      this.#wake(participant, ASLEEP_EVENT_LOOP);
+      // An old waker disarmed first.
+      this.#send(participant);
+      this.#wake(participant);
+      this.#futexWake(participant);
     }
   }
 
@@ -125,19 +163,38 @@ export class Doorbell implements Disposable {
   readonly #control: ControlArea;
   readonly #index: number;
   readonly #path: string;
-  readonly #onSlice: () => void;
+  readonly #vigil: Vigil;
+  readonly #life: LifeListener;
   readonly #pending = new Set<PendingWait>();
+  readonly #suspects = new Set<string>();
+  /** Notices of deaths come; else the event loop looks every {@link SLICE_MS}. Null: not asked for yet. */
+  #noticed: boolean | null = null;
+  #sleepNumber: number;
   #listener: Promise<Bun.Socket> | null = null;
   #sliceTimer: ReturnType<typeof setInterval> | null = null;
   #unfencedTimer: ReturnType<typeof setTimeout> | null = null;
   #closed = false;
 
-  /** @param onSlice called now and then during a wait: looks for dead peers */
-  constructor(control: ControlArea, participant: number, generation: number, onSlice: () => void) {
+  constructor(control: ControlArea, participant: number, generation: number, vigil: Vigil) {
     this.#control = control;
     this.#index = doorbellIndex(participant);
     this.#path = socketPath(control.doorbellDirectory, participant, generation);
-    this.#onSlice = onSlice;
+    this.#vigil = vigil;
+    // Far from the numbers of this slot's last participant, for a waker that was stopped since.
+    this.#sleepNumber = Math.imul(generation, 0x9e37_79b1);
+    const directory = control.doorbellDirectory;
+    this.#life = {
+      directory,
+      ownPaths: [this.#path, lifePath(directory, participant, generation)],
+      onLifeEnded: (dead, deadGeneration) => this.#suspect(dead, deadGeneration, 0),
+      onMissed: () => this.#slice(),
+      onLost: () => this.#loseNotices(),
+    };
+  }
+
+  /** False where the event loop has to look for dead peers every 50 ms, because the kernel gives no notices of deaths. */
+  get noticed(): boolean {
+    return this.#noticed ?? true;
   }
 
   /**
@@ -152,7 +209,7 @@ export class Doorbell implements Disposable {
     if (this.#spin(condition, deadlineMs, spinUntilMs)) return true;
     while (performance.now() < deadlineMs && !this.#closed) {
       if (this.#sleep(condition, Math.min(SLICE_MS, deadlineMs - performance.now()))) return true;
-      this.#onSlice();
+      this.#vigil.recoverDead();
     }
     return condition.ready();
   }
@@ -169,7 +226,7 @@ export class Doorbell implements Disposable {
       if (nowMs >= deadlineMs || nowMs >= spinUntilMs || this.#closed) return false;
       if (nowMs >= nextSliceMs) {
         nextSliceMs = nowMs + SLICE_MS;
-        this.#onSlice();
+        this.#vigil.recoverDead();
       }
     }
   }
@@ -184,6 +241,7 @@ export class Doorbell implements Disposable {
       futexWait(address, ASLEEP_FUTEX, Math.max(0, limitMs) * 1e6);
     }
     storeRelease(words, this.#index, AWAKE);
+    this.#vigil.noticeDeaths();
     // A waiter in the event loop shares the doorbell: it looks again, and arms anew, once this thread is back there.
     if (this.#pending.size > 0) queueMicrotask(() => this.#look());
     return condition.ready();
@@ -195,6 +253,10 @@ export class Doorbell implements Disposable {
     if (condition.ready()) return true;
     this.#listener ??= this.#listen();
     await this.#listener;
+    if (this.#noticed === null) {
+      this.#noticed = lifeWatch.add(this.#life);
+      this.#slice(); // who died before was not noticed
+    }
     signal?.throwIfAborted();
     if (this.#closed) return condition.ready();
     return new Promise<boolean>((resolve, reject) => {
@@ -202,7 +264,7 @@ export class Doorbell implements Disposable {
         clearTimeout(timer);
         signal?.removeEventListener("abort", onAbort);
         this.#pending.delete(wait);
-        if (this.#pending.size === 0) this.#disarm();
+        if (this.#pending.size === 0) this.#rest();
       };
       const wait: PendingWait = {
         condition,
@@ -221,24 +283,84 @@ export class Doorbell implements Disposable {
         : undefined;
       signal?.addEventListener("abort", onAbort);
       this.#pending.add(wait);
-      this.#sliceTimer ??= setInterval(() => this.#slice(), SLICE_MS);
+      if (this.#pending.size === 1) this.#begin();
       this.#look();
     });
   }
 
+  /** The first of the waits begins. */
+  #begin(): void {
+    this.#adjustSlices();
+    if (this.#noticed === true) lifeWatch.hold();
+  }
+
+  /** The last of the waits is over. */
+  #rest(): void {
+    storeRelease(this.#control.words, this.#index, AWAKE);
+    this.#adjustSlices();
+    if (this.#noticed === true) lifeWatch.letGo();
+  }
+
+  /** Time slices only where nobody tells us what we wait for. */
+  #adjustSlices(): void {
+    const needed = this.#pending.size > 0 && (this.#noticed !== true || this.#vigil.restless());
+    if (needed) this.#sliceTimer ??= setInterval(() => this.#slice(), SLICE_MS);
+    else if (this.#sliceTimer !== null) {
+      clearInterval(this.#sliceTimer);
+      this.#sliceTimer = null;
+    }
+  }
+
   #slice(): void {
+    this.#guarded(() => this.#vigil.recoverDead());
+    this.#adjustSlices();
+    this.#look();
+  }
+
+  /** An error of cleaning belongs to those who wait, not to the event loop. */
+  #guarded<T>(body: () => T): T | null {
     try {
-      this.#onSlice();
+      return body();
     } catch (error) {
       for (const wait of [...this.#pending]) wait.reject(error);
+      return null;
     }
+  }
+
+  /** The kernel says that a participant has ended; its locks are free soon. Looks a few times, then no more: the lock decides. */
+  #suspect(participant: number, generation: number, attempt: number): void {
+    const suspect = `${participant}.${generation}`;
+    if (this.#closed || (attempt === 0 && this.#suspects.has(suspect))) return;
+    this.#suspects.add(suspect);
+    const settled = this.#guarded(() => this.#vigil.recoverSuspect(participant, generation)) ?? true;
+    const delayMs = SUSPICION_MS[attempt + 1];
+    if (settled || delayMs === undefined) this.#suspects.delete(suspect);
+    else setTimeout(() => this.#suspect(participant, generation, attempt + 1), delayMs).unref();
     this.#look();
+  }
+
+  /** The directory of the region is gone, or our files in it are: from now on only looking helps. */
+  #loseNotices(): void {
+    if (this.#noticed !== true || this.#closed) return;
+    this.#noticed = false;
+    lifeWatch.remove(this.#life);
+    if (this.#pending.size === 0) return;
+    lifeWatch.letGo();
+    this.#slice();
+  }
+
+  /** @internal Something began that nobody rings for ({@link Vigil.restless}). */
+  unsettle(): void {
+    this.#adjustSlices();
   }
 
   /** Arms the doorbell for the event loop and ends the waits that are over. SYNC doorbell: arm, fence, look. */
   #look(): void {
+    this.#vigil.noticeDeaths();
     if (this.#pending.size === 0) return;
-    storeRelease(this.#control.words, this.#index, ASLEEP_EVENT_LOOP);
+    this.#sleepNumber = (this.#sleepNumber + 1) | 0;
+    const armed = (this.#sleepNumber << SLEEP_NUMBER_SHIFT) | ASLEEP_EVENT_LOOP;
+    storeRelease(this.#control.words, this.#index, armed);
     if (!sleepersFence()) this.#lookAgainSoon();
     for (const wait of [...this.#pending]) this.#lookFor(wait, false);
   }
@@ -261,17 +383,12 @@ export class Doorbell implements Disposable {
     }
   }
 
-  #disarm(): void {
-    storeRelease(this.#control.words, this.#index, AWAKE);
-    if (this.#sliceTimer !== null) clearInterval(this.#sliceTimer);
-    this.#sliceTimer = null;
-  }
-
   async #listen(): Promise<Bun.Socket> {
-    mkdirSync(this.#control.doorbellDirectory, { recursive: true, mode: 0o700 });
+    this.#control.makeDoorbellDirectory();
     rmSync(this.#path, { force: true });
     const fd = datagramSocket();
     bindUnix(fd, this.#path);
+    chmodSync(this.#path, this.#control.fileMode);
     const options = {
       fd,
       socket: {
@@ -297,6 +414,7 @@ export class Doorbell implements Disposable {
     if (this.#closed) return;
     this.#closed = true;
     for (const wait of [...this.#pending]) wait.resolve(false);
+    if (this.#noticed === true) lifeWatch.remove(this.#life);
     void this.#listener?.then((socket) => socket.terminate());
   }
 }

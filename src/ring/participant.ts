@@ -16,8 +16,10 @@ import {
   WORD_BYTES,
 } from "../memory/layout.ts";
 import type { Region } from "../memory/region.ts";
+import { type DeathEvent, DeathRoll, readParticipantName } from "./deaths.ts";
 import { Doorbell, DoorbellRinger } from "./doorbell.ts";
 import { ParticipantLimitError } from "./errors.ts";
+import { LifeFile } from "./life.ts";
 import { cleanParticipant, quiet, type RecoveryEvent } from "./recovery.ts";
 
 const CAPACITY = ParticipantRecord.capacity;
@@ -54,7 +56,11 @@ export class Participant implements Disposable {
   readonly doorbell: Doorbell;
   readonly ringer: DoorbellRinger;
   readonly #lockFd: number;
-  readonly #listeners = new Set<(event: RecoveryEvent) => void>();
+  readonly #lifeFile: LifeFile;
+  readonly #deaths: DeathRoll;
+  /** Recoveries of our own that {@link noticeDeaths} has not told yet, by participant. */
+  readonly #recoveries = new Map<number, RecoveryEvent>();
+  readonly #listeners = new Set<(event: DeathEvent) => void>();
   readonly #chores = new Set<Chore>();
   #section = 0;
   #nextLookMs = 0;
@@ -65,6 +71,7 @@ export class Participant implements Disposable {
     lockFd: number,
     index: number,
     generation: number,
+    lifeFile: LifeFile,
     ringer: DoorbellRinger,
   ) {
     this.region = region;
@@ -73,7 +80,14 @@ export class Participant implements Disposable {
     this.generation = generation;
     this.ringer = ringer;
     this.#lockFd = lockFd;
-    this.doorbell = new Doorbell(region.control, index, generation, () => this.recoverDead());
+    this.#lifeFile = lifeFile;
+    this.#deaths = new DeathRoll(region.control.words);
+    this.doorbell = new Doorbell(region.control, index, generation, {
+      recoverDead: () => this.recoverDead(),
+      recoverSuspect: (participant, suspected) => this.#recoverSuspect(participant, suspected),
+      noticeDeaths: () => this.#noticeDeaths(),
+      restless: () => this.#chores.size > 0,
+    });
   }
 
   /** This region handle's participant; joins at the first call.
@@ -93,8 +107,9 @@ export class Participant implements Disposable {
     const ringer = new DoorbellRinger(control);
     try {
       for (let index = 0; index < CAPACITY; index++) {
-        const generation = claimSlot(region, fd, index, ringer);
-        if (generation > 0) return new Participant(region, fd, index, generation, ringer);
+        const claimed = claimSlot(region, fd, index, ringer);
+        if (claimed === null) continue;
+        return new Participant(region, fd, index, claimed.generation, claimed.lifeFile, ringer);
       }
       throw new ParticipantLimitError(region.name, CAPACITY);
     } catch (error) {
@@ -104,15 +119,29 @@ export class Participant implements Disposable {
     }
   }
 
-  /** Calls back after this participant has cleaned up behind a dead one. Returns the function that unsubscribes. */
-  onRecovery(listener: (event: RecoveryEvent) => void): () => void {
+  /**
+   * Calls back for each participant of the region that died, once it has been cleaned up behind, whoever did it: during a wait at once,
+   * else at the next wait or slow path. Who left in order is no death. Returns the function that unsubscribes.
+   */
+  onDeath(listener: (event: DeathEvent) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
+  }
+
+  #noticeDeaths(): void {
+    if (this.#left || !this.#deaths.changed) return;
+    for (const death of this.#deaths.take()) {
+      const own = this.#recoveries.get(death.participant);
+      const recovery = own?.generation === death.generation ? own : null;
+      this.#recoveries.delete(death.participant);
+      for (const listener of [...this.#listeners]) listener({ ...death, recovery });
+    }
   }
 
   /** @internal A lane that could not be left yet, because its sender is in the middle of a send. */
   addChore(chore: Chore): void {
     this.#chores.add(chore);
+    this.doorbell.unsettle();
   }
 
   /** Looks for dead participants and cleans up behind them (PROTOCOL.md §8). Returns how many it cleaned. */
@@ -128,7 +157,21 @@ export class Participant implements Disposable {
       if (isByteLocked(this.#lockFd, lockOffset(LockByte.participant + index))) continue;
       if (this.#recover(index)) cleaned++;
     }
+    this.#noticeDeaths();
     return cleaned;
+  }
+
+  /** True when the participant is not, or no longer, there to be cleaned. */
+  #recoverSuspect(index: number, generation: number): boolean {
+    if (this.#left || index >= CAPACITY || index === this.index) return true;
+    const state = loadAcquire(this.region.control.words, participantRecordWord(index));
+    const phase = state & ParticipantRecord.phaseMask;
+    const there = phase === ParticipantRecord.phaseLive || phase === ParticipantRecord.phaseDying;
+    if (!there || state >>> ParticipantRecord.generationShift !== generation) return true;
+    if (isByteLocked(this.#lockFd, lockOffset(LockByte.participant + index))) return false;
+    const settled = this.#recover(index);
+    this.#noticeDeaths();
+    return settled;
   }
 
   /** {@link recoverDead}, at most every 50 ms: for callers on a slow path that never sleep. */
@@ -146,10 +189,9 @@ export class Participant implements Disposable {
     try {
       if (!tryLockByte(fd, lifeByte)) return false;
       try {
-        const event = cleanParticipant(this.region, index, this.ringer);
-        if (event === null) return false;
-        for (const listener of this.#listeners) listener(event);
-        return true;
+        const recovery = cleanParticipant(this.region, index, this.ringer, "death");
+        if (recovery !== null) this.#recoveries.set(index, recovery);
+        return recovery !== null;
       } finally {
         unlockByte(fd, lifeByte);
       }
@@ -195,8 +237,9 @@ export class Participant implements Disposable {
     Participant.#byRegion.delete(this.region);
     try {
       this.doorbell[Symbol.dispose]();
-      cleanParticipant(this.region, this.index, this.ringer);
+      cleanParticipant(this.region, this.index, this.ringer, "leave");
     } finally {
+      this.#lifeFile[Symbol.dispose]();
       this.ringer[Symbol.dispose]();
       closeFile(this.#lockFd);
     }
@@ -204,12 +247,17 @@ export class Participant implements Disposable {
 }
 
 /**
- * Tries to become participant `index`. Returns the new generation, or 0 when the slot is alive or not yet reusable.
- * The life byte stays locked by `fd` on success and is let go otherwise.
+ * Tries to become participant `index`. Returns the new generation and its open life file, or null when the slot is alive or not
+ * yet reusable. The life byte stays locked by `fd` on success and is let go otherwise.
  */
-function claimSlot(region: Region, fd: number, index: number, ringer: DoorbellRinger): number {
+function claimSlot(
+  region: Region,
+  fd: number,
+  index: number,
+  ringer: DoorbellRinger,
+): { readonly generation: number; readonly lifeFile: LifeFile } | null {
   const lifeByte = lockOffset(LockByte.participant + index);
-  if (!tryLockByte(fd, lifeByte)) return 0;
+  if (!tryLockByte(fd, lifeByte)) return null;
   const words = region.control.words;
   const record = participantRecordWord(index);
   let state = loadAcquire(words, record);
@@ -217,28 +265,30 @@ function claimSlot(region: Region, fd: number, index: number, ringer: DoorbellRi
   if (phase === ParticipantRecord.phaseLive || phase === ParticipantRecord.phaseDying) {
     if (!cleanUnderCleanerLock(region, fd, index, ringer)) {
       unlockByte(fd, lifeByte);
-      return 0;
+      return null;
     }
     state = loadAcquire(words, record);
   }
   if ((state & ParticipantRecord.phaseMask) === ParticipantRecord.phaseSwept && !quiet(region, index)) {
     unlockByte(fd, lifeByte);
-    return 0;
+    return null;
   }
   const generation = ((state >>> ParticipantRecord.generationShift) + 1) & 0xff_ffff || 1;
+  // Open before anybody can take us for alive: our death will be noticed.
+  const lifeFile = new LifeFile(region.control, index, generation);
   fillRecord(words, record);
   storeRelease(
     words,
     record,
     (generation << ParticipantRecord.generationShift) | ParticipantRecord.phaseLive,
   );
-  return generation;
+  return { generation, lifeFile };
 }
 
 function cleanUnderCleanerLock(region: Region, fd: number, index: number, ringer: DoorbellRinger): boolean {
   if (!tryLockByte(fd, lockOffset(LockByte.cleaner))) return false;
   try {
-    cleanParticipant(region, index, ringer);
+    cleanParticipant(region, index, ringer, "death");
     return true;
   } finally {
     unlockByte(fd, lockOffset(LockByte.cleaner));
@@ -273,15 +323,12 @@ export function listParticipants(control: ControlArea): ParticipantInfo[] {
       const state = control.words[record]!;
       const phase = state & ParticipantRecord.phaseMask;
       if (phase === ParticipantRecord.phaseFree) continue;
-      const nameOffset = control.words.byteOffset + (record + ParticipantRecord.nameWord) * WORD_BYTES;
-      const nameBytes = new Uint8Array(control.words.buffer, nameOffset, ParticipantRecord.nameBytes).slice();
-      const end = nameBytes.indexOf(0);
       list.push({
         index,
         generation: state >>> ParticipantRecord.generationShift,
         phase,
         pid: control.words[record + ParticipantRecord.pidWord]!,
-        name: new TextDecoder().decode(nameBytes.subarray(0, end < 0 ? nameBytes.length : end)),
+        name: readParticipantName(control.words, record + ParticipantRecord.nameWord),
         alive: isByteLocked(fd, lockOffset(LockByte.participant + index)),
       });
     }

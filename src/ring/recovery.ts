@@ -8,6 +8,7 @@ import { RegionError } from "../memory/errors.ts";
 import { Directory, ObjectKind, ParticipantRecord, participantRecordWord } from "../memory/layout.ts";
 import type { Region } from "../memory/region.ts";
 import { type ChannelGeometry, openChannelGeometry } from "./channel-geometry.ts";
+import { recordDeath } from "./deaths.ts";
 import { type DoorbellRinger, removeDoorbell } from "./doorbell.ts";
 import { completeClaim } from "./drop-oldest.ts";
 import { CorruptError } from "./errors.ts";
@@ -23,12 +24,11 @@ import { openRingGeometry } from "./ring-geometry.ts";
 import { openServiceGeometry } from "./service-geometry.ts";
 import { ServiceLayout } from "./service-layout.ts";
 
-/** A participant died and its remains were cleaned up. */
+/** What was cleaned up behind a participant. */
 export interface RecoveryEvent {
   /** Slot and generation of the dead participant. */
   readonly participant: number;
   readonly generation: number;
-  readonly pid: number;
   /** Blocks whose hold was taken from it. */
   readonly blocksReclaimed: number;
   /** Objects that could not be cleaned because their headers are corrupt. */
@@ -55,6 +55,7 @@ export function cleanParticipant(
   region: Region,
   participant: number,
   ringer: DoorbellRinger,
+  cause: "death" | "leave",
 ): RecoveryEvent | null {
   const words = region.control.words;
   const record = participantRecordWord(participant);
@@ -76,14 +77,15 @@ export function cleanParticipant(
     else blocksReclaimed += swept;
   }
   storeRelease(words, record + ParticipantRecord.sectionWord, 0);
-  removeDoorbell(region.control, participant, state >>> ParticipantRecord.generationShift);
+  const generation = state >>> ParticipantRecord.generationShift;
+  removeDoorbell(region.control, participant, generation);
+  if (cause === "death") recordDeath(words, participant, generation);
   // Before *swept*: if this cleaner dies here, the next one wakes them. Whatever their doorbells say: the dead one may have disarmed one and not come to the wake.
   ringer.wakeAll();
   storeRelease(words, record, generationBits | ParticipantRecord.phaseSwept);
   return {
     participant,
-    generation: state >>> ParticipantRecord.generationShift,
-    pid: words[record + ParticipantRecord.pidWord]!,
+    generation,
     blocksReclaimed,
     corruptObjects,
     quarantined,

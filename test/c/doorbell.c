@@ -45,8 +45,8 @@ static void commit_unfenced(physring_producer *producer) {
   __asm__ __volatile__("" ::: "memory");
   int sleeper = (int)(physring_load_(&producer->ring.header->consumer_owner) & PHYSRING_OWNER_PARTICIPANT_MASK) - 1;
   uint32_t *doorbell = &physring_record_(producer->region, sleeper)->doorbell;
-  if (physring_load_(doorbell) != PHYSRING_AWAKE)
-    physring_wake_(producer->region, sleeper, physring_exchange_(doorbell, PHYSRING_AWAKE));
+  uint32_t armed = physring_load_(doorbell);
+  if (armed != PHYSRING_AWAKE) physring_wake_(producer->region, sleeper, armed);
 }
 
 /* physring_sleep_ without the membarrier, whose delay would hide a waker that lacks its fence. */

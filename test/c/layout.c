@@ -77,6 +77,7 @@ static void print_control(void) {
   WORD("Control.instanceIdWord", physring_control_header, instance_id);
   WORD("Control.driverInstanceLowWord", physring_control_header, driver_instance[0]);
   WORD("Control.driverInstanceHighWord", physring_control_header, driver_instance[1]);
+  WORD("Control.deathsWord", physring_control_header, deaths);
   VALUE("Control.recordsOffset", sizeof(physring_control_header));
   VALUE("ParticipantRecord.capacity", PHYSRING_PARTICIPANTS);
   VALUE("ParticipantRecord.sizeBytes", sizeof(physring_participant));
@@ -84,6 +85,9 @@ static void print_control(void) {
   WORD("ParticipantRecord.pidWord", physring_participant, pid);
   WORD("ParticipantRecord.tidWord", physring_participant, tid);
   WORD("ParticipantRecord.pidNamespaceWord", physring_participant, pid_namespace);
+  WORD("ParticipantRecord.deathGenerationWord", physring_participant, death_generation);
+  WORD("ParticipantRecord.deathPidWord", physring_participant, death_pid);
+  WORD("ParticipantRecord.deathNameWord", physring_participant, death_name);
   WORD("ParticipantRecord.nameWord", physring_participant, name);
   BYTES("ParticipantRecord.nameBytes", physring_participant, name);
   WORD("ParticipantRecord.doorbellWord", physring_participant, doorbell);

@@ -1,0 +1,103 @@
+/**
+ * How every survivor learns who died (PROTOCOL.md §8 step 7): the cleaner writes the dead one's identity into its record and
+ * moves the region's count of deaths; each survivor compares the count with the one it saw last.
+ */
+import { loadAcquire, loadHint, storePlain, storeRelease } from "../memory/atomics.ts";
+import { Control, ParticipantRecord, participantRecordWord, WORD_BYTES } from "../memory/layout.ts";
+import type { RecoveryEvent } from "./recovery.ts";
+
+/** A participant of the region died; everything it held has been cleaned up. */
+export interface DeathEvent {
+  /** Slot and generation of the dead participant; together they name it, pids are used again. */
+  readonly participant: number;
+  readonly generation: number;
+  /** As it was registered, in its own pid namespace. */
+  readonly pid: number;
+  readonly name: string;
+  /** What was cleaned, for the one survivor that did it; null for all others. */
+  readonly recovery: RecoveryEvent | null;
+}
+
+const NAME_WORDS = ParticipantRecord.nameBytes / WORD_BYTES;
+/** A record that changes so often while it is read is being scribbled over. */
+const READ_ATTEMPTS = 8;
+
+/** The UTF-8 name at `word` of the control words, as private bytes: shared ones can change while they are decoded. */
+export function readParticipantName(words: Int32Array, word: number): string {
+  const bytes = new Uint8Array(
+    words.buffer,
+    words.byteOffset + word * WORD_BYTES,
+    ParticipantRecord.nameBytes,
+  ).slice();
+  const end = bytes.indexOf(0);
+  return new TextDecoder().decode(bytes.subarray(0, end < 0 ? bytes.length : end));
+}
+
+/** Cleaner only, before it wakes everybody. May be repeated: only the last death of a slot is told. */
+export function recordDeath(words: Int32Array, participant: number, generation: number): void {
+  const record = participantRecordWord(participant);
+  storePlain(
+    words,
+    record + ParticipantRecord.deathPidWord,
+    loadHint(words, record + ParticipantRecord.pidWord),
+  );
+  for (let i = 0; i < NAME_WORDS; i++) {
+    const name = loadHint(words, record + ParticipantRecord.nameWord + i);
+    storePlain(words, record + ParticipantRecord.deathNameWord + i, name);
+  }
+  storeRelease(words, record + ParticipantRecord.deathGenerationWord, generation);
+  // SYNC death-told: pairs with the load in DeathRoll.news. Single writer: the holder of the cleaner byte.
+  storeRelease(words, Control.deathsWord, (loadHint(words, Control.deathsWord) + 1) | 0);
+}
+
+/** What one participant knows of the deaths in its region. */
+export class DeathRoll {
+  readonly #words: Int32Array;
+  /** Generation of the last death in each slot. */
+  readonly #known = new Int32Array(ParticipantRecord.capacity);
+  #count: number;
+
+  /** Deaths up to now are old news. */
+  constructor(words: Int32Array) {
+    this.#words = words;
+    this.#count = loadAcquire(words, Control.deathsWord);
+    for (let p = 0; p < ParticipantRecord.capacity; p++) this.#known[p] = this.#lastDeath(p);
+  }
+
+  /** Whether somebody died since {@link take}: one plain load. */
+  get changed(): boolean {
+    return loadHint(this.#words, Control.deathsWord) !== this.#count;
+  }
+
+  /** The deaths since the last call. Of several deaths in one slot in between, the last one only. */
+  take(): Omit<DeathEvent, "recovery">[] {
+    // SYNC death-told: the records read below are at least as new as the count.
+    this.#count = loadAcquire(this.#words, Control.deathsWord);
+    const news: Omit<DeathEvent, "recovery">[] = [];
+    for (let participant = 0; participant < ParticipantRecord.capacity; participant++) {
+      if (this.#lastDeath(participant) === this.#known[participant]) continue;
+      const death = this.#read(participant);
+      this.#known[participant] = death.generation;
+      news.push(death);
+    }
+    return news;
+  }
+
+  #lastDeath(participant: number): number {
+    return loadAcquire(
+      this.#words,
+      participantRecordWord(participant) + ParticipantRecord.deathGenerationWord,
+    );
+  }
+
+  #read(participant: number): Omit<DeathEvent, "recovery"> {
+    const record = participantRecordWord(participant);
+    for (let attempt = 1; ; attempt++) {
+      const generation = this.#lastDeath(participant);
+      const pid = loadHint(this.#words, record + ParticipantRecord.deathPidWord);
+      const name = readParticipantName(this.#words, record + ParticipantRecord.deathNameWord);
+      if (attempt === READ_ATTEMPTS || this.#lastDeath(participant) === generation)
+        return { participant, generation, pid, name };
+    }
+  }
+}
