@@ -80,35 +80,3 @@ export function parseInotify(bytes: Uint8Array): InotifyEvent[] {
   }
   return events;
 }
-
-/** What the descriptor reports from now on, in the event loop, until {@link InotifyReader.stop}. Keeps the process alive meanwhile. */
-export class InotifyReader {
-  readonly #reader: {
-    read(): Promise<{ done: boolean; value: Uint8Array | undefined }>;
-    cancel(): Promise<void>;
-  };
-  #stopped = false;
-
-  /** @param onEnd called once when reading ends other than by `stop` */
-  constructor(fd: number, onEvents: (events: InotifyEvent[]) => void, onEnd: () => void) {
-    this.#reader = Bun.file(fd).stream().getReader();
-    void this.#run(onEvents, onEnd);
-  }
-
-  async #run(onEvents: (events: InotifyEvent[]) => void, onEnd: () => void): Promise<void> {
-    for (;;) {
-      // A read error ends the stream like its end does.
-      const chunk = await this.#reader.read().catch(() => null);
-      if (this.#stopped) return;
-      if (chunk === null || chunk.done || chunk.value === undefined) break;
-      onEvents(parseInotify(chunk.value));
-    }
-    onEnd();
-  }
-
-  /** Stops reading; the descriptor stays open. Events that arrive between this and a next reader may be lost. */
-  stop(): void {
-    this.#stopped = true;
-    void this.#reader.cancel();
-  }
-}

@@ -3,6 +3,7 @@
  * many rings it waits on. A wake-up costs a system call only when somebody sleeps.
  */
 import { chmodSync, rmSync } from "node:fs";
+import { EventLoopReader } from "../ffi/event-loop-reader.ts";
 import { closeFile } from "../ffi/files.ts";
 import { futexWait, futexWake } from "../ffi/futex.ts";
 import { bindUnix, datagramSocket, sendByteTo, unixAddress } from "../ffi/sockets.ts";
@@ -44,6 +45,8 @@ const SLICE_MS = 50;
 const SLICE_WITHOUT_FENCE_MS = 1;
 const SPIN_MS = 0.02;
 const SPINS_PER_CLOCK_READ = 32;
+/** Pause before reading the doorbell's socket again after it seemed to end. */
+const RESUME_MS = 1;
 /** A life file is closed before its owner's locks are free: look after so many milliseconds, then after so many more … */
 const SUSPICION_MS = [0, 1, 2, 5, 10, 20, 50] as const;
 
@@ -170,7 +173,8 @@ export class Doorbell implements Disposable {
   /** Notices of deaths come; else the event loop looks every {@link SLICE_MS}. Null: not asked for yet. */
   #noticed: boolean | null = null;
   #sleepNumber: number;
-  #listener: Promise<Bun.Socket> | null = null;
+  #socketFd = -1;
+  #reader: EventLoopReader | null = null;
   #sliceTimer: ReturnType<typeof setInterval> | null = null;
   #unfencedTimer: ReturnType<typeof setTimeout> | null = null;
   #closed = false;
@@ -190,6 +194,11 @@ export class Doorbell implements Disposable {
       onMissed: () => this.#slice(),
       onLost: () => this.#loseNotices(),
     };
+  }
+
+  /** Whether a wait of the event loop is under way. */
+  get asleep(): boolean {
+    return this.#pending.size > 0;
   }
 
   /** False where the event loop has to look for dead peers every 50 ms, because the kernel gives no notices of deaths. */
@@ -251,14 +260,12 @@ export class Doorbell implements Disposable {
   async wait(condition: Condition, timeoutMs: number, signal?: AbortSignal): Promise<boolean> {
     signal?.throwIfAborted();
     if (condition.ready()) return true;
-    this.#listener ??= this.#listen();
-    await this.#listener;
+    if (this.#closed) return condition.ready();
+    this.#reader ??= this.#openSocket();
     if (this.#noticed === null) {
       this.#noticed = lifeWatch.add(this.#life);
-      this.#slice(); // who died before was not noticed
+      this.#vigil.recoverDead(); // who died before was not noticed
     }
-    signal?.throwIfAborted();
-    if (this.#closed) return condition.ready();
     return new Promise<boolean>((resolve, reject) => {
       const finish = (): void => {
         clearTimeout(timer);
@@ -291,6 +298,7 @@ export class Doorbell implements Disposable {
   /** The first of the waits begins. */
   #begin(): void {
     this.#adjustSlices();
+    this.#reader?.hold();
     if (this.#noticed === true) lifeWatch.hold();
   }
 
@@ -298,6 +306,7 @@ export class Doorbell implements Disposable {
   #rest(): void {
     storeRelease(this.#control.words, this.#index, AWAKE);
     this.#adjustSlices();
+    this.#reader?.letGo();
     if (this.#noticed === true) lifeWatch.letGo();
   }
 
@@ -343,10 +352,9 @@ export class Doorbell implements Disposable {
   #loseNotices(): void {
     if (this.#noticed !== true || this.#closed) return;
     this.#noticed = false;
+    if (this.#pending.size > 0) lifeWatch.letGo();
     lifeWatch.remove(this.#life);
-    if (this.#pending.size === 0) return;
-    lifeWatch.letGo();
-    this.#slice();
+    if (this.#pending.size > 0) this.#slice();
   }
 
   /** @internal Something began that nobody rings for ({@link Vigil.restless}). */
@@ -383,31 +391,24 @@ export class Doorbell implements Disposable {
     }
   }
 
-  async #listen(): Promise<Bun.Socket> {
+  /** Binds the socket that wakers look for. */
+  #openSocket(): EventLoopReader {
     this.#control.makeDoorbellDirectory();
     rmSync(this.#path, { force: true });
-    const fd = datagramSocket();
-    bindUnix(fd, this.#path);
+    this.#socketFd = datagramSocket();
+    bindUnix(this.#socketFd, this.#path);
     chmodSync(this.#path, this.#control.fileMode);
-    const options = {
-      fd,
-      socket: {
-        data: () => this.#look(),
-        error: () => this.#reopen(),
-        // A datagram of length zero reads as end of file and closes the socket for good: open a new one.
-        close: () => this.#reopen(),
-      },
-    };
-    // `fd` is accepted for any stream or datagram descriptor; bun-types 1.4.5 lists it for TCP only.
-    const socket = await Bun.connect(options as unknown as Bun.UnixSocketOptions);
-    socket.unref();
-    return socket;
+    return new EventLoopReader(this.#socketFd, {
+      onBytes: () => this.#look(),
+      onEnd: () => this.#resume(),
+    });
   }
 
-  #reopen(): void {
-    if (this.#closed) return;
-    this.#listener = this.#listen();
-    void this.#listener.then(() => this.#look());
+  /** A datagram of length zero reads as the end of the stream; some other end must not make us spin. */
+  #resume(): void {
+    setTimeout(() => {
+      if (!this.#closed && this.#reader?.restart()) this.#look();
+    }, RESUME_MS);
   }
 
   [Symbol.dispose](): void {
@@ -415,6 +416,7 @@ export class Doorbell implements Disposable {
     this.#closed = true;
     for (const wait of [...this.#pending]) wait.resolve(false);
     if (this.#noticed === true) lifeWatch.remove(this.#life);
-    void this.#listener?.then((socket) => socket.terminate());
+    this.#reader?.stop();
+    if (this.#socketFd >= 0) closeFile(this.#socketFd);
   }
 }

@@ -5,14 +5,15 @@
  */
 import { existsSync } from "node:fs";
 import { SystemError } from "../ffi/errors.ts";
+import { EventLoopReader } from "../ffi/event-loop-reader.ts";
 import { closeFile, openFile, unlinkFile } from "../ffi/files.ts";
 import {
   type InotifyEvent,
   InotifyMask,
-  InotifyReader,
   inotifyOpen,
   inotifyUnwatch,
   inotifyWatch,
+  parseInotify,
 } from "../ffi/inotify.ts";
 import type { ControlArea } from "../memory/control.ts";
 
@@ -70,8 +71,6 @@ export interface LifeListener {
   onLost(): void;
 }
 
-/** Reading goes on so long after the last wait, so that a series of waits does not stop and start it each time. */
-const LINGER_MS = 100;
 const WATCH_MASK =
   InotifyMask.closeWrite | InotifyMask.delete | InotifyMask.deleteSelf | InotifyMask.moveSelf;
 const GONE_MASK = InotifyMask.deleteSelf | InotifyMask.moveSelf | InotifyMask.ignored;
@@ -79,9 +78,7 @@ const GONE_MASK = InotifyMask.deleteSelf | InotifyMask.moveSelf | InotifyMask.ig
 /** The one inotify descriptor of a thread. Read while somebody waits: reading keeps the process alive. */
 class LifeWatch {
   #fd = -1;
-  #reader: InotifyReader | null = null;
-  #lingering: ReturnType<typeof setTimeout> | null = null;
-  #waits = 0;
+  #reader: EventLoopReader | null = null;
   readonly #watches = new Map<number, Set<LifeListener>>();
   /** Why there are no notices, for people; null while there are. */
   refusal: string | null = null;
@@ -89,7 +86,7 @@ class LifeWatch {
   /** False when the kernel gives no notices here; {@link refusal} says why. */
   add(listener: LifeListener): boolean {
     try {
-      if (this.#fd < 0) this.#fd = inotifyOpen();
+      if (this.#fd < 0) this.#open();
       const watch = inotifyWatch(this.#fd, listener.directory, WATCH_MASK);
       const listeners = this.#watches.get(watch);
       if (listeners === undefined) this.#watches.set(watch, new Set([listener]));
@@ -113,35 +110,28 @@ class LifeWatch {
     this.#closeWhenUnused();
   }
 
-  /** A wait begins. */
+  #open(): void {
+    this.#fd = inotifyOpen();
+    this.#reader = new EventLoopReader(this.#fd, {
+      onBytes: (bytes) => this.#dispatch(parseInotify(bytes)),
+      onEnd: () => this.#end("the inotify descriptor cannot be read"),
+    });
+  }
+
+  /** A wait begins, of a listener that was added. */
   hold(): void {
-    this.#waits++;
-    if (this.#reader !== null || this.#fd < 0) return;
-    this.#reader = new InotifyReader(
-      this.#fd,
-      (events) => this.#dispatch(events),
-      () => this.#end("the inotify descriptor cannot be read"),
-    );
-    this.#all((listener) => listener.onMissed());
+    if (this.#reader?.hold()) this.#all((listener) => listener.onMissed());
   }
 
-  /** A wait is over. */
+  /** A wait is over, of a listener that is still there. */
   letGo(): void {
-    this.#waits--;
-    this.#lingering ??= setTimeout(() => {
-      this.#lingering = null;
-      if (this.#waits === 0) this.#stopReading();
-    }, LINGER_MS).unref();
-  }
-
-  #stopReading(): void {
-    this.#reader?.stop();
-    this.#reader = null;
+    this.#reader?.letGo();
   }
 
   #closeWhenUnused(): void {
     if (this.#watches.size > 0 || this.#fd < 0) return;
-    this.#stopReading();
+    this.#reader?.stop();
+    this.#reader = null;
     closeFile(this.#fd);
     this.#fd = -1;
   }

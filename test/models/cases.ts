@@ -1,6 +1,6 @@
 /** The table of model checks: which file, with which -D, and how a deliberately broken variant must fail. */
 export interface ModelCase {
-  readonly file: "ring" | "pool" | "drop_oldest";
+  readonly file: "doorbell" | "ring" | "pool" | "drop_oldest";
   readonly title: string;
   readonly defines: readonly string[];
   /** Broken on purpose: the first error SPIN reports must match. Absent: the model is good and the search must be exhaustive. */
@@ -13,8 +13,11 @@ const DEADLOCK = /invalid end state/;
 const LEAK = /holders\[0\]\|holders\[1\]/; // a bit left over at the end
 const LOST_HOLD = /holders\[b\]&/; // somebody's bit or bytes went while it held the block
 const WRONG_BYTES = /content\[b\]==m/;
+const SLEPT_THROUGH = /assertion violated 0/;
 const TWICE = /using&\(1<<b\)/; // the same block accepted twice
 
+const bell = (title: string, defines: string[], fails?: RegExp): ModelCase =>
+  make("doorbell", title, defines, fails);
 const ring = (title: string, defines: string[], fails?: RegExp): ModelCase =>
   make("ring", title, defines, fails);
 const pool = (title: string, defines: string[], fails?: RegExp): ModelCase =>
@@ -30,6 +33,12 @@ const deep = (model: ModelCase): ModelCase => ({ ...model, deep: true });
 
 /** KILLS: bits 0-2 participants, last bit the cleaner (pool 8, drop_oldest 4). */
 export const modelCases: readonly ModelCase[] = [
+  bell("wakers stop or die anywhere", ["MESSAGES=2"]),
+  bell("disarmed before the datagram is sent", ["BUG_DISARM_BEFORE_SEND"], SLEPT_THROUGH),
+  bell("disarmed without comparing", ["BUG_DISARM_WITHOUT_COMPARING"], SLEPT_THROUGH),
+  bell("every sleep has the same number", ["BUG_SAME_NUMBER"], SLEPT_THROUGH),
+  bell("no look after arming", ["BUG_NO_LOOK"], SLEPT_THROUGH),
+
   ring("two deaths", ["MESSAGES=2", "CRASHES=2"]),
   ring("slots used again, one death", ["MESSAGES=3", "CRASHES=1"]),
   deep(ring("slots used again, two deaths", ["MESSAGES=4", "CRASHES=2"])),
@@ -42,8 +51,8 @@ export const modelCases: readonly ModelCase[] = [
   ring("recovery rings only armed doorbells", ["MESSAGES=2", "CRASHES=1", "BUG_POLITE_RECOVERY"], DEADLOCK),
   ring("swept before ringing, cleaner dies", ["MESSAGES=1", "CRASHES=2", "BUG_SWEPT_BEFORE_RING"], DEADLOCK),
   ring(
-    "socket chosen before the exchange",
-    ["MESSAGES=2", "CRASHES=1", "BUG_GENERATION_BEFORE_EXCHANGE"],
+    "socket chosen before the doorbell is read",
+    ["MESSAGES=2", "CRASHES=1", "BUG_GENERATION_BEFORE_READ"],
     DEADLOCK,
   ),
 

@@ -25,7 +25,8 @@
 
 byte tail = START, head = START, slot[CAPACITY];
 bit ended;
-byte bell[2];             /* 0 awake, 1 futex, 2 event loop */
+byte bell[2];             /* 0 awake, 1 futex, 2 + number of the sleep: event loop */
+byte held[3];             /* what each waker, and the cleaner, last read of a doorbell and may still compare it with */
 bit inFutex[2];           /* queued in futex-wait */
 bit mail[2];              /* a byte waits in the datagram socket of the present generation */
 bit generation[2];        /* of the participant; one bit is enough to tell neighbours apart */
@@ -63,33 +64,38 @@ end:
 
 /* SYNC doorbell, waker's side: publish -> fence -> read */
 inline ringPeer(me, peer) {
-#ifdef BUG_GENERATION_BEFORE_EXCHANGE
+#ifdef BUG_GENERATION_BEFORE_READ
   g = generation[peer];
 #endif
 #if !defined(BUG_NO_FENCE) && !defined(MEMBARRIER)
   FENCE(me);
 #endif
+  held[me] = bell[peer];
   if
-  :: bell[peer] == 0
-  :: else ->
-    d_step { FENCE(me) -> b = bell[peer]; bell[peer] = 0 }; /* exchange */
-    if
-    :: b == 1 -> inFutex[peer] = 0
-    :: b == 2 ->
-#ifndef BUG_GENERATION_BEFORE_EXCHANGE
-      g = generation[peer];
+  :: held[me] == 0
+  :: held[me] == 1 ->
+    d_step { FENCE(me) -> if :: bell[peer] == 1 -> bell[peer] = 0 :: else -> held[me] = 0 fi }; /* CAS */
+    if :: held[me] == 1 -> inFutex[peer] = 0 :: else fi
+  :: held[me] >= 2 ->
+#ifndef BUG_GENERATION_BEFORE_READ
+    g = generation[peer];
 #endif
-      d_step { if :: generation[peer] == g -> mail[peer] = 1 :: else fi }; /* an absent socket is nobody */
-      g = 0
-    :: else
-    fi;
-    b = 0
-  fi
+    d_step { if :: generation[peer] == g -> mail[peer] = 1 :: else fi }; /* an absent socket is nobody */
+    d_step { FENCE(me) -> if :: bell[peer] == held[me] -> bell[peer] = 0 :: else fi } /* CAS */
+  fi;
+  d_step { held[me] = 0; g = 0 }
 }
 
 /* SYNC doorbell, sleeper's side: store -> fence -> look */
 inline sleep(me, nothing) {
-  if :: b = 1 :: b = 2 fi;
+  if
+  :: b = 1
+  :: d_step {                                       /* a number that no waker can still hold */
+      b = 2;
+      if :: b == held[1 - me] || b == held[2] -> b++ :: else fi;
+      if :: b == held[1 - me] || b == held[2] -> b++ :: else fi
+    }
+  fi;
   STORE(me, BELL, b);
 #ifdef MEMBARRIER
   d_step { drain(0); drain(1) };                              /* every thread passes a full barrier */
@@ -105,7 +111,7 @@ inline sleep(me, nothing) {
 #endif
     if
     :: b == 1 -> d_step { if :: bell[me] == 1 -> inFutex[me] = 1 :: else fi }; !inFutex[me]
-    :: b == 2 -> d_step { mail[me] -> mail[me] = 0 }
+    :: b >= 2 -> d_step { mail[me] -> mail[me] = 0 }
     fi
   fi;
   b = 0;
@@ -157,7 +163,7 @@ active proctype Producer() {
       finished[P] = 1;
       break
     } unless {
-      atomic { kill[P] -> kill[P] = 0; drain(P); dead[P] = 1; inFutex[P] = 0; t = 0; h = 0; n = 0; k = 0; b = 0; g = 0 }
+      atomic { kill[P] -> kill[P] = 0; drain(P); dead[P] = 1; inFutex[P] = 0; held[P] = 0; t = 0; h = 0; n = 0; k = 0; b = 0; g = 0 }
     };
     atomic { !dead[P] -> generation[P] = 1 - generation[P]; mail[P] = 0 } /* recovered: another one attaches, at tail */
   od
@@ -204,7 +210,7 @@ active proctype Consumer() {
       finished[C] = 1;
       break
     } unless {
-      atomic { kill[C] -> kill[C] = 0; drain(C); dead[C] = 1; inFutex[C] = 0; t = 0; h = 0; n = 0; k = 0; b = 0; g = 0 }
+      atomic { kill[C] -> kill[C] = 0; drain(C); dead[C] = 1; inFutex[C] = 0; held[C] = 0; t = 0; h = 0; n = 0; k = 0; b = 0; g = 0 }
     };
     atomic { !dead[C] -> generation[C] = 1 - generation[C]; mail[C] = 0 }
   od
@@ -215,10 +221,14 @@ inline wake(s) {
 #ifdef BUG_POLITE_RECOVERY
   if
   :: bell[s] == 0
-  :: else -> b = bell[s]; bell[s] = 0; if :: b == 1 -> inFutex[s] = 0 :: b == 2 -> mail[s] = 1 :: else fi
+  :: else -> b = bell[s]; bell[s] = 0; if :: b == 1 -> inFutex[s] = 0 :: b >= 2 -> mail[s] = 1 :: else fi
   fi
 #else
-  bell[s] = 0; inFutex[s] = 0; mail[s] = 1
+  mail[s] = 1;                                                /* an old waker disarmed first and died */
+  held[2] = bell[s];
+  if :: held[2] >= 2 -> mail[s] = 1 :: else fi;
+  d_step { if :: bell[s] == held[2] -> bell[s] = 0 :: else fi; held[2] = 0 };
+  inFutex[s] = 0
 #endif
 }
 
@@ -240,7 +250,7 @@ end1: do
 #endif
         d_step { x = 0; cleaning = 0 }
       od
-    } unless { atomic { kill[2] -> kill[2] = 0; x = 0; b = 0; cleaning = 0 } }
+    } unless { atomic { kill[2] -> kill[2] = 0; held[2] = 0; x = 0; b = 0; cleaning = 0 } }
   od
 }
 

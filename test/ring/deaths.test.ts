@@ -1,0 +1,251 @@
+/** Death notices: who is told, when, of whom; with real processes that are killed. */
+import { afterEach, describe, expect, test } from "bun:test";
+import { existsSync, readdirSync } from "node:fs";
+import { ParticipantRecord, participantRecordWord } from "../../src/memory/layout.ts";
+import { Region } from "../../src/memory/region.ts";
+import type { DeathEvent } from "../../src/ring/deaths.ts";
+import { Participant } from "../../src/ring/participant.ts";
+import { Ring } from "../../src/ring/ring.ts";
+import { RegionPair } from "../support/regions.ts";
+
+const SURVIVOR = new URL("fixtures/survivor.ts", import.meta.url).pathname;
+const CAPACITY = ParticipantRecord.capacity;
+
+/** One process of fixtures/survivor.ts; `wrap` is a command that runs it. */
+class Survivor {
+  readonly #process: Bun.Subprocess<"pipe", "pipe", "inherit">;
+  readonly #lines: AsyncIterator<string>;
+  participant = -1;
+
+  private constructor(region: string, mode: string, wrap: readonly string[]) {
+    this.#process = Bun.spawn([...wrap, process.execPath, SURVIVOR, region, mode], {
+      stdin: "pipe",
+      stdout: "pipe",
+      stderr: "inherit",
+    });
+    this.#lines = lines(this.#process.stdout);
+    started.push(this);
+  }
+
+  static async start(region: string, mode: string, wrap: readonly string[] = []): Promise<Survivor> {
+    const survivor = new Survivor(region, mode, wrap);
+    const line = await survivor.#next();
+    survivor.participant = Number(/^ready (\d+)$/.exec(line)?.[1]);
+    expect(line).toStartWith("ready ");
+    return survivor;
+  }
+
+  get pid(): number {
+    return this.#process.pid;
+  }
+
+  async #next(): Promise<string> {
+    const { value, done } = await this.#lines.next();
+    return done ? "" : value;
+  }
+
+  /** The next death it is told of. */
+  async death(): Promise<DeathEvent & { notices: { events: boolean; reason: string | null } }> {
+    return JSON.parse(await this.#next());
+  }
+
+  /** Everything it prints until it ends. */
+  async end(): Promise<string> {
+    this.#process.stdin.end();
+    let text = "";
+    for (let line = await this.#next(); line !== ""; line = await this.#next()) text += line;
+    await this.#process.exited;
+    return text;
+  }
+
+  async kill(): Promise<void> {
+    this.#process.kill("SIGKILL");
+    await this.#process.exited;
+  }
+}
+
+async function* lines(stream: ReadableStream<Uint8Array>): AsyncGenerator<string> {
+  let rest = "";
+  const decoder = new TextDecoder();
+  for await (const chunk of stream) {
+    const text = decoder.decode(chunk, { stream: true });
+    const parts = (rest + text).split("\n");
+    rest = parts.pop()!;
+    yield* parts;
+  }
+}
+
+const started: Survivor[] = [];
+afterEach(async () => {
+  await Promise.all(started.splice(0).map((survivor) => survivor.kill()));
+});
+
+function nextDeath(participant: Participant): { promise: Promise<DeathEvent>; stop: AbortController } {
+  const stop = new AbortController();
+  const { promise, resolve } = Promise.withResolvers<DeathEvent>();
+  const unsubscribe = participant.onDeath((event) => {
+    unsubscribe();
+    stop.abort();
+    resolve(event);
+  });
+  participant.doorbell
+    .wait({ ready: () => false }, Number.POSITIVE_INFINITY, stop.signal)
+    .catch(() => undefined);
+  return { promise, stop };
+}
+
+/** Runs `sh -c` in new namespaces; null with the reason where that is not permitted. */
+function namespaces(flags: readonly string[]): string[] | null {
+  const command = ["unshare", ...flags, "--fork", "--kill-child"];
+  const probe = Bun.spawnSync([...command, "true"], { stderr: "pipe" });
+  if (probe.exitCode === 0) return command;
+  console.warn(`SKIPPED (${command.join(" ")}: ${probe.stderr.toString().trim()}): run as root`);
+  return null;
+}
+
+describe("a death", () => {
+  test("every survivor is told, however it waits, and just one cleans", async () => {
+    using pair = new RegionPair("deaths");
+    const me = Participant.of(pair.a);
+    const survivors = [
+      await Survivor.start(pair.name, "await"),
+      await Survivor.start(pair.name, "await"),
+      await Survivor.start(pair.name, "block"),
+    ];
+    const victim = await Survivor.start(pair.name, "idle");
+    const here = nextDeath(me);
+    const killedMs = performance.now();
+    const dead = victim.kill();
+    const told = [await here.promise];
+    const tookMs = performance.now() - killedMs;
+    await dead;
+    for (const survivor of survivors) told.push(await survivor.death());
+    console.log(`told in the event loop ${tookMs.toFixed(2)} ms after SIGKILL`);
+    for (const event of told) {
+      expect(event).toMatchObject({ participant: victim.participant, generation: 1, pid: victim.pid });
+      expect(event.name).not.toBe("");
+    }
+    expect(told.filter(({ recovery }) => recovery !== null)).toHaveLength(1);
+    // Told once: at their end they have nothing to add. (The blocked one has ended.)
+    for (const survivor of survivors.slice(0, 2)) expect(await survivor.end()).toBe("");
+  });
+
+  test("who leaves in order did not die, and leaves nothing in the directory of doorbells", async () => {
+    using pair = new RegionPair("deaths");
+    const me = Participant.of(pair.a);
+    const watcher = await Survivor.start(pair.name, "await");
+    const leaver = await Survivor.start(pair.name, "await");
+    const told: DeathEvent[] = [];
+    me.onDeath((event) => told.push(event));
+    expect(await leaver.end()).toBe("");
+    me.recoverDead();
+    expect(await watcher.end()).toBe("");
+    expect(told).toEqual([]);
+    expect(readdirSync(pair.a.control.doorbellDirectory)).toEqual(["0.1.life"]);
+  });
+
+  test("pids do not matter: neither one that is used again nor one that nobody has", async () => {
+    using pair = new RegionPair("deaths");
+    const me = Participant.of(pair.a);
+    const victim = await Survivor.start(pair.name, "idle");
+    const other = await Survivor.start(pair.name, "await");
+    const pidWord = (p: number): number => participantRecordWord(p) + ParticipantRecord.pidWord;
+    const { words } = pair.a.control;
+    words[pidWord(victim.participant)] = process.pid; // as if our pid had been the victim's
+    words[pidWord(other.participant)] = 0x7fff_fff0; // no such process
+    const here = nextDeath(me);
+    await victim.kill();
+    expect(await here.promise).toMatchObject({ participant: victim.participant, pid: process.pid });
+    expect(await other.death()).toMatchObject({ participant: victim.participant });
+    expect(words[participantRecordWord(other.participant)]! & ParticipantRecord.phaseMask).toBe(
+      ParticipantRecord.phaseLive,
+    );
+  });
+
+  test("is noticed in a memfd region", async () => {
+    using region = Region.create("memfd:deaths", { size: "1MiB" });
+    const me = Participant.of(region);
+    const victim = await Survivor.start(`memfd:${region.path}`, "await");
+    const here = nextDeath(me);
+    await victim.kill();
+    expect(await here.promise).toMatchObject({ participant: victim.participant, pid: victim.pid });
+    const directory = region.control.doorbellDirectory;
+    region.close();
+    expect(existsSync(directory)).toBe(false);
+  });
+
+  test("is noticed across pid, network and ipc namespaces", async () => {
+    const wrap = namespaces(["--pid", "--net", "--ipc", "--mount-proc"]);
+    if (wrap === null) return;
+    using pair = new RegionPair("deaths");
+    const me = Participant.of(pair.a);
+    const survivor = await Survivor.start(pair.name, "await", wrap);
+    const victim = await Survivor.start(pair.name, "await", wrap);
+    const here = nextDeath(me);
+    await victim.kill();
+    // Its pid in its own namespace is 1, and so is the survivor's.
+    expect(await here.promise).toMatchObject({ participant: victim.participant, pid: 1 });
+    expect(await survivor.death()).toMatchObject({
+      participant: victim.participant,
+      pid: 1,
+      notices: { events: true },
+    });
+  });
+
+  test("is noticed by looking where the kernel gives no notices", async () => {
+    const refuse = 'echo 0 > /proc/sys/user/max_inotify_instances && exec "$@"';
+    const wrap = namespaces(["--user", "--map-root-user"]);
+    if (wrap === null) return;
+    using pair = new RegionPair("deaths");
+    const survivor = await Survivor.start(pair.name, "await", [...wrap, "sh", "-c", refuse, "sh"]);
+    const victim = await Survivor.start(pair.name, "idle");
+    await victim.kill();
+    const { notices, ...event } = await survivor.death();
+    expect(event).toMatchObject({ participant: victim.participant });
+    expect(event.recovery).not.toBeNull();
+    expect(notices.events).toBe(false);
+    expect(notices.reason).toContain("max_user_instances");
+  });
+});
+
+describe("a wait", () => {
+  test("goes on when the region is destroyed under it", async () => {
+    using pair = new RegionPair("deaths");
+    const ring = Ring.create(pair.a, "ring", { slotBytes: 16, capacity: 4 });
+    using consumer = ring.consumer();
+    using producer = Ring.open(pair.b, "ring").producer();
+    const waiting = consumer.wait();
+    while (!Participant.of(pair.a).doorbell.asleep) await Bun.sleep(1);
+    Region.destroy(pair.name);
+    await Bun.sleep(5); // let the notice of the removal come
+    producer.reserve(1);
+    producer.commit(1);
+    expect(await waiting).toBe(true);
+    expect(Participant.of(pair.a).doorbell.noticed).toBe(false);
+  });
+
+  test("that is over does not keep the process alive", async () => {
+    using pair = new RegionPair("deaths");
+    const code = `
+      import { Participant, Region } from ${JSON.stringify(new URL("../../src/index.ts", import.meta.url).pathname)};
+      const { doorbell } = Participant.of(Region.open(${JSON.stringify(pair.name)}));
+      await doorbell.wait({ ready: () => false }, 5);
+      console.log("over");`;
+    const run = Bun.spawn([process.execPath, "-e", code], { stdout: "pipe", stderr: "inherit" });
+    expect(await new Response(run.stdout).text()).toBe("over\n");
+    expect(await run.exited).toBe(0);
+  });
+});
+
+test("there are as many participants as the protocol says, and the limit is named", () => {
+  using pair = new RegionPair("limit");
+  const handles = Array.from({ length: CAPACITY }, () => Region.open(pair.name));
+  try {
+    for (const handle of handles) Participant.of(handle);
+    expect(() => Participant.of(pair.a)).toThrow(/31 live participants, its limit/);
+    handles[5]!.close();
+    expect(Participant.of(pair.a).index).toBe(5);
+  } finally {
+    for (const handle of handles) handle.close();
+  }
+});
