@@ -267,9 +267,11 @@ class Scenario {
 
   #checkSockets(): void {
     const { doorbellDirectory } = this.#region.control;
-    const sockets = existsSync(doorbellDirectory) ? readdirSync(doorbellDirectory) : [];
-    if (sockets.length > 0)
-      this.#crew.fault(`${sockets.length} doorbell sockets are left: ${sockets.slice(0, 8)}`);
+    const own = `${Participant.of(this.#region).index}.`;
+    const files = existsSync(doorbellDirectory) ? readdirSync(doorbellDirectory) : [];
+    const left = files.filter((file) => !file.startsWith(own));
+    if (left.length > 0)
+      this.#crew.fault(`${left.length} doorbells and life files are left: ${left.slice(0, 8)}`);
   }
 
   /** What a builder left is gone, or whole; it can be removed, and its space used again. */
