@@ -196,9 +196,11 @@ async function afterDeath(
   result: CosimResult,
 ): Promise<void> {
   result.kills++;
-  const stop = participant.onRecovery((event) => {
-    result.reclaimed += event.blocksReclaimed;
-    if (event.quarantined.length > 0) throw new Error(`quarantined: ${JSON.stringify(event.quarantined)}`);
+  const stop = participant.onDeath(({ recovery }) => {
+    if (recovery === null) return;
+    result.reclaimed += recovery.blocksReclaimed;
+    if (recovery.quarantined.length > 0)
+      throw new Error(`quarantined: ${JSON.stringify(recovery.quarantined)}`);
   });
   const patience = new Patience(10_000);
   while (participant.recoverDead() === 0 && pool.countFree() !== BLOCKS) {
