@@ -26,6 +26,9 @@ export type { DeviceAddress, PhysicalAddress, RegionOffset, VirtualAddress } fro
 export { regionOffset } from "./memory/brands.ts";
 export { RegionError } from "./memory/errors.ts";
 export { Region } from "./memory/region.ts";
+export { Cell, type CellOptions } from "./ring/cell.ts";
+export type { CellReader } from "./ring/cell-reader.ts";
+export type { CellWriter } from "./ring/cell-writer.ts";
 export type { DeathEvent } from "./ring/deaths.ts";
 export * from "./ring/errors.ts";
 export type { DeliveryName, PolicyName } from "./ring/layout.ts";

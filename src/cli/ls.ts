@@ -131,6 +131,8 @@ function objectText(object: ObjectReport): string {
         `published ${count(object.published)}, dropped ${count(counters.droppedNewest)}, evicted ${count(counters.evicted)}`
       );
     }
+    case "cell":
+      return `${head}  version ${count(object.version)}, up to ${bytes(object.valueBytes)} in ${object.bufferCount} buffers  ${end(object.writer)} -> any reader`;
     case "queue": {
       const { counters } = object;
       const dropped = counters.droppedNewest + counters.droppedOldest;

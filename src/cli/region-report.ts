@@ -5,6 +5,8 @@ import { readServiceCounters, type ServiceCounters } from "../channel/service-se
 import type { DirectoryEntry } from "../memory/directory.ts";
 import { ObjectKind, ParticipantRecord } from "../memory/layout.ts";
 import { Region } from "../memory/region.ts";
+import { openCellGeometry } from "../ring/cell-geometry.ts";
+import { CellLayout } from "../ring/cell-layout.ts";
 import { openChannelGeometry } from "../ring/channel-geometry.ts";
 import { usedSlots } from "../ring/drop-oldest.ts";
 import { ChannelLayout, RingLayout } from "../ring/layout.ts";
@@ -90,6 +92,14 @@ export type ObjectDetail =
       readonly counters: RecordsCounters;
     }
   | {
+      readonly kind: "cell";
+      readonly valueBytes: number;
+      readonly bufferCount: number;
+      /** Values written so far; 0: none. */
+      readonly version: number;
+      readonly writer: number | null;
+    }
+  | {
       readonly kind: "queue";
       readonly slotBytes: number;
       readonly laneCapacity: number;
@@ -142,6 +152,7 @@ function detailOf(region: Region, entry: DirectoryEntry): ObjectDetail {
     if (entry.kind === ObjectKind.pool) return poolDetail(region, entry);
     if (entry.kind === ObjectKind.channel) return channelDetail(region, entry);
     if (entry.kind === ObjectKind.records) return recordsDetail(region, entry);
+    if (entry.kind === ObjectKind.cell) return cellDetail(region, entry);
     if (entry.kind === ObjectKind.queue) return queueDetail(region, entry);
     if (entry.kind === ObjectKind.service) return serviceDetail(region, entry);
     return { kind: "unknown", error: `kind ${entry.kind} is unknown to this version` };
@@ -170,6 +181,12 @@ function ringDetail(region: Region, entry: DirectoryEntry): ObjectDetail {
 function poolDetail(region: Region, entry: DirectoryEntry): ObjectDetail {
   const pool = Pool.at(region, entry);
   return { kind: "pool", ...pool.geometry, freeBlocks: pool.countFree() };
+}
+
+function cellDetail(region: Region, entry: DirectoryEntry): ObjectDetail {
+  const { words, valueBytes, bufferCount } = openCellGeometry(region, entry);
+  const version = words[CellLayout.latestWord]! >>> 0;
+  return { kind: "cell", valueBytes, bufferCount, version, writer: owner(words, CellLayout.writerOwnerWord) };
 }
 
 function queueDetail(region: Region, entry: DirectoryEntry): ObjectDetail {

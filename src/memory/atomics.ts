@@ -65,11 +65,20 @@ const loadBarrier = new Int32Array(1);
 
 /**
  * Loads before it are done before loads after it. On x86-64 they are anyway; there this is a store to a private word, which keeps the
- * engine from answering a later plain load with what an earlier one of the same word gave.
+ * engine from answering a later plain load with what an earlier one of the same word gave. Elsewhere two read-modify-writes: on ARMv8 loads stay
+ * ahead of the first one's release, that ahead of the second one's acquire, but nothing keeps them ahead of the first one's.
  */
 export function fenceLoads(): void {
   if (TOTAL_STORE_ORDER) loadBarrier[0] = 0;
-  else fence();
+  else {
+    fence();
+    fence();
+  }
+}
+
+/** Keeps an earlier {@link publish} or {@link storeRelease} ahead of the stores after it. x86-64 keeps stores in order. */
+export function fenceStores(): void {
+  if (!TOTAL_STORE_ORDER) fence();
 }
 
 /** Spin-loop hint; it also keeps the engine from hoisting the plain loads of the loop around it. */

@@ -141,3 +141,13 @@ export class RemoteError extends PhysringError {
     this.remoteCode = remoteCode;
   }
 }
+
+/** The writer of a cell overtook a reader again and again. */
+export class CellBusyError extends PhysringError {
+  constructor(cell: string) {
+    super(
+      "CELL_BUSY",
+      `cell ${cell}: the value was overwritten each time it was read; read again, or create the cell with more buffers`,
+    );
+  }
+}

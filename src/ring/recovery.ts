@@ -7,6 +7,7 @@ import type { DirectoryEntry } from "../memory/directory.ts";
 import { RegionError } from "../memory/errors.ts";
 import { Directory, ObjectKind, ParticipantRecord, participantRecordWord } from "../memory/layout.ts";
 import type { Region } from "../memory/region.ts";
+import { detachFromCell, openCellGeometry } from "./cell-geometry.ts";
 import { type ChannelGeometry, openChannelGeometry } from "./channel-geometry.ts";
 import { recordDeath } from "./deaths.ts";
 import { type DoorbellRinger, removeDoorbell } from "./doorbell.ts";
@@ -119,6 +120,7 @@ function detach(region: Region, entry: DirectoryEntry, participant: number, ring
     if (entry.kind === ObjectKind.channel) detachChannel(region, entry, participant, ringer);
     if (entry.kind === ObjectKind.records) detachRecords(openRecordsGeometry(region, entry), participant);
     if (entry.kind === ObjectKind.service) detachService(region, entry, participant);
+    if (entry.kind === ObjectKind.cell) detachFromCell(openCellGeometry(region, entry), participant);
     if (entry.kind === ObjectKind.queue) detachFromQueue(openQueueGeometry(region, entry), participant);
     return true;
   } catch (error) {

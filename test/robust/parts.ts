@@ -11,6 +11,7 @@ import type { Region } from "../../src/index.ts";
 import type { Random } from "../support/random.ts";
 import type { Actor } from "./actor-roles.ts";
 import type { Ledger } from "./ledger.ts";
+import { cell } from "./parts-cell.ts";
 import { queueDropOldest, queueMany, queueOne } from "./parts-queue.ts";
 
 export interface Part {
@@ -38,4 +39,4 @@ export interface Topology {
   verify(after: Aftermath): string[];
 }
 
-export const topologies: readonly Topology[] = [queueOne, queueMany, queueDropOldest];
+export const topologies: readonly Topology[] = [queueOne, queueMany, queueDropOldest, cell];

@@ -56,5 +56,6 @@ export const sleepersFence = access(() => {
   return true;
 });
 /** On arm64 a full fence, as shipped. */
-export const fenceLoads = access(() => stage.machine.fence());
+export const fenceLoads = access(() => stage.machine.fenceUnlessOrdered());
+export const fenceStores = access(() => stage.machine.fenceUnlessOrdered());
 export const pause = access(() => undefined);

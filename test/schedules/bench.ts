@@ -27,6 +27,9 @@ export interface Coroutines {
   readonly geometry: Loose;
   readonly recovery: Loose;
   readonly spsc: Loose;
+  readonly cellGeometry: Loose;
+  readonly cellWriter: Loose;
+  readonly cellReader: Loose;
   readonly queueGeometry: Loose;
   readonly queueEnds: Loose;
   readonly queueProducer: Loose;
@@ -46,6 +49,9 @@ export async function loadCoroutines(outputs: ReadonlyMap<string, string>): Prom
     geometry: await load("channel-geometry"),
     recovery: await load("recovery"),
     spsc: await load("spsc"),
+    cellGeometry: await load("cell-geometry"),
+    cellWriter: (await load("cell-writer")).CellWriter,
+    cellReader: (await load("cell-reader")).CellReader,
     queueGeometry: await load("queue-geometry"),
     queueEnds: await load("queue-ends"),
     queueProducer: (await load("queue-producer")).QueueProducer,

@@ -153,6 +153,11 @@ export class Machine {
     this.#acquire();
   }
 
+  /** Loads before loads, stores before stores: x86-64 needs nothing for that. */
+  fenceUnlessOrdered(): void {
+    if (this.#model === "arm") this.fence();
+  }
+
   /** Any read-modify-write: `update` gives the new value, or undefined to leave it. Returns the old one. */
   update(at: number, update: (old: number) => number | undefined): number {
     this.fence();

@@ -45,6 +45,10 @@ export class QueueBench {
   }
 }
 
+function nameOf(participant: number): string {
+  return `${participant < PRODUCERS ? "producer" : "consumer"} ${participant}`;
+}
+
 class Run {
   readonly ringer: PlainRinger;
   /** By maker: numbers that may have been published, and those that were for certain. */
@@ -62,7 +66,7 @@ class Run {
     readonly schedule: Schedule,
     readonly scenario: QueueScenario,
   ) {
-    this.ringer = new PlainRinger(bench.region);
+    this.ringer = new PlainRinger(bench.region, schedule, nameOf);
   }
 
   admit(index: number): PlainParticipant {
@@ -88,7 +92,7 @@ class Run {
       if (!attached) this.#toAttach--;
       attached = true;
     };
-    this.schedule.start(`producer ${index}`, this.produce(this.admit(index), maker, attach), () => {
+    this.schedule.start(nameOf(index), this.produce(this.admit(index), maker, attach), () => {
       this.onDeath(index, attach);
     });
   }
@@ -108,7 +112,7 @@ class Run {
       const wanted = Math.min(1 + this.schedule.random.below(BURST), MESSAGES - number);
       const count: number = yield* tx.reserve(wanted);
       if (count === 0 && this.scenario.policy === "block")
-        yield* sleepUntil(region, participant.index, () => tx.ready());
+        yield* sleepUntil(region, this.ringer, participant.index, () => tx.ready());
       if (count === 0 && this.scenario.policy !== "block") number += wanted;
       for (let i = 0; i < count; i++) {
         const value = maker * 100 + number++;
@@ -151,7 +155,7 @@ class Run {
   /** @param patience messages after which it goes about other things for ever; Infinity: it stays */
   startConsumer(index: number, patience: number): void {
     const work = this.consume(this.admit(index), patience);
-    this.schedule.start(`consumer ${index}`, work, () => {
+    this.schedule.start(nameOf(index), work, () => {
       this.consumersDead++;
       this.onDeath(index, () => {
         if (patience === Number.POSITIVE_INFINITY) this.startConsumer(index, patience);
@@ -177,7 +181,7 @@ class Run {
       if (count > 0) continue;
       if (yield* code.queueEnds.isOver(queue)) break;
       yield* rx.waiter.begin();
-      yield* sleepUntil(region, participant.index, () => rx.waiter.ready());
+      yield* sleepUntil(region, this.ringer, participant.index, () => rx.waiter.ready());
       yield* rx.waiter.end();
     }
     if (patience === Number.POSITIVE_INFINITY) yield* rx.close();

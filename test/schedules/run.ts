@@ -8,6 +8,8 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import type { RingShape } from "../../src/ring/ring-geometry.ts";
 import { Bench, type Coroutines, loadCoroutines } from "./bench.ts";
+import { CellBench, runCell } from "./cell.ts";
+import { CELL_MUTATIONS } from "./cell-mutations.ts";
 import { type LaneScenario, runLanes } from "./lanes.ts";
 import type { Model } from "./machine.ts";
 import { DROP_MUTATIONS, LANE_MUTATIONS, type NamedMutation, SPSC_MUTATIONS } from "./mutations.ts";
@@ -140,6 +142,19 @@ const TOPOLOGIES: readonly Topology[] = [
       records({ ...LOSSY, name: "readers come and go, history", visitors: 1, history: 3 }),
     ],
     mutations: RECORD_MUTATIONS.lossy,
+  },
+  {
+    name: "cell",
+    scenarios: [
+      {
+        name: "two readers, two deaths",
+        runner: (code) => {
+          const bench = new CellBench(code);
+          return (model, seed) => runCell(bench, 2, model, seed);
+        },
+      },
+    ],
+    mutations: CELL_MUTATIONS,
   },
 ];
 

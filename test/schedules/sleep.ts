@@ -4,6 +4,7 @@ import { doorbellIndex } from "../../src/ring/doorbell.ts";
 import { sleepersFence, stage, storeRelease } from "./atomics.ts";
 import type { Loose, PlainRegion } from "./bench.ts";
 import { Machine } from "./machine.ts";
+import type { Schedule } from "./schedule.ts";
 
 const AWAKE = 0;
 const ASLEEP = 1;
@@ -12,27 +13,45 @@ const ASLEEP = 1;
 export class PlainRinger {
   readonly #words: Int32Array;
 
-  constructor(region: PlainRegion) {
+  /** @param nameOf the thread of a participant, in `schedule` */
+  constructor(
+    region: PlainRegion,
+    readonly schedule: Schedule,
+    readonly nameOf: (participant: number) => string,
+  ) {
     this.#words = region.control.words;
+  }
+
+  #wake(participant: number, at: number): boolean {
+    this.schedule.wake(this.nameOf(participant));
+    return stage.machine.update(at, () => AWAKE) !== AWAKE;
   }
 
   ring(participant: number): boolean {
     if (participant < 0 || participant >= ParticipantRecord.capacity) return false;
     const at = Machine.at(this.#words, doorbellIndex(participant));
     if (stage.machine.loadAcquire(at) === AWAKE) return false;
-    return stage.machine.update(at, () => AWAKE) !== AWAKE;
+    return this.#wake(participant, at);
   }
 
   wakeAll(): void {
     for (let participant = 0; participant < ParticipantRecord.capacity; participant++) {
-      stage.machine.update(Machine.at(this.#words, doorbellIndex(participant)), () => AWAKE);
+      this.#wake(participant, Machine.at(this.#words, doorbellIndex(participant)));
     }
+  }
+
+  /** Futex wait: nothing if the doorbell was rung since it was armed. */
+  *sleep(participant: number): Generator<void, void, void> {
+    if (stage.machine.memory[Machine.at(this.#words, doorbellIndex(participant))] !== ASLEEP) return;
+    this.schedule.sleep(this.nameOf(participant));
+    yield;
   }
 }
 
 /** Sleeps until `ready` (PROTOCOL.md §3): arm, fence, look, sleep. */
 export function* sleepUntil(
   region: PlainRegion,
+  ringer: PlainRinger,
   participant: number,
   ready: () => Generator<void, Loose, void>,
 ): Generator<void, void, void> {
@@ -42,7 +61,7 @@ export function* sleepUntil(
     yield* storeRelease(words, index, ASLEEP);
     yield* sleepersFence();
     if (yield* ready()) break;
-    while (stage.machine.memory[Machine.at(words, index)] === ASLEEP) yield;
+    yield* ringer.sleep(participant);
     if (yield* ready()) break;
   }
   yield* storeRelease(words, index, AWAKE);

@@ -38,6 +38,7 @@ export const ACCESSES = [
   "fenceLoads",
   "pause",
   "sleepersFence",
+  "fenceStores",
 ] as const;
 
 /** Modules to transform; what else they import is imported as it is. */
@@ -61,6 +62,9 @@ const SOURCES = [
   "src/ring/queue-taker.ts",
   "src/ring/record-writer.ts",
   "src/ring/record-reader.ts",
+  "src/ring/cell-geometry.ts",
+  "src/ring/cell-writer.ts",
+  "src/ring/cell-reader.ts",
 ];
 
 /** A single-line change of a source, to prove that the schedules catch it. */
