@@ -6,7 +6,8 @@ export interface Job {
   readonly role: string;
   /** Region, file or socket that the two ends share. */
   readonly name: string;
-  readonly kind: "stream" | "frames" | "roundtrip";
+  /** `objects`: JavaScript objects, see objects.ts. */
+  readonly kind: "stream" | "frames" | "roundtrip" | "objects";
   /** Words of a message; of a frame when `kind` is frames. */
   readonly words: number;
   readonly capacity: number;

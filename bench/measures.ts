@@ -42,6 +42,16 @@ export const MEASURES: readonly Measure[] = [
     idleMs: 0,
     keySystems: KEYS,
   },
+  {
+    id: "objects",
+    title: "objects of 6 fields, MessagePack",
+    kind: "objects",
+    words: 0,
+    burst: 1,
+    waiting: "spin-then-futex",
+    idleMs: 0,
+    keySystems: ["physring", "bun-ipc"],
+  },
   roundTrip("roundtrip-spin", "round trip 64 B, spin", "spin", 0),
   roundTrip("roundtrip-futex", "round trip 64 B, spin then futex", "spin-then-futex", 0),
   roundTrip("roundtrip-idle", "round trip 64 B, futex after 1 ms idle", "spin-then-futex", 1),
@@ -72,6 +82,10 @@ export const TARGETS: readonly Target[] = [
   target("roundtrip-futex", "at most", 1.2, "round trip, spin then futex, p50 / C"),
   target("roundtrip-idle", "at most", 1.2, "round trip, futex after idle, p50 / C"),
   target("frames-1m", "at least", 0.95, "1 MiB frames, fill and read in place, rate / C"),
+  {
+    ...target("objects", "at least", 4, "objects of 6 fields as MessagePack, rate / Bun IPC"),
+    base: "bun-ipc",
+  },
 ];
 
 /** The C ring is only a limit worth comparing with when it keeps up with a library people trust. */

@@ -1,7 +1,9 @@
 /** The region that two TypeScript peers share: rings "there" and "back", and blocks for frames behind them. */
+import { Messages } from "../src/channel/messages.ts";
 import { Region } from "../src/memory/region.ts";
 import { Ring } from "../src/ring/ring.ts";
 import type { Job } from "./job.ts";
+import { READING_SHAPE } from "./objects.ts";
 
 /** Where the blocks of the frame benchmark start; the rings stay below. */
 export const BLOCKS_OFFSET = 16 * 1024 * 1024;
@@ -11,6 +13,9 @@ export function createSharedRegion(job: Job): Region {
   const frames = job.kind === "frames";
   const blockBytes = frames ? job.capacity * job.words * 4 : 0;
   const region = Region.create(job.name, { size: BLOCKS_OFFSET + blockBytes });
+  if (job.kind === "objects")
+    Messages.create(region, "objects", { capacityBytes: 2 ** 20, shapes: [READING_SHAPE] });
+  if (job.kind === "objects") return region;
   const shape = { slotBytes: frames ? FRAME_SLOT_BYTES : job.words * 4, capacity: job.capacity };
   Ring.create(region, "there", shape);
   if (job.kind === "roundtrip") Ring.create(region, "back", shape);

@@ -48,6 +48,7 @@ const RING_LEGS: Readonly<Record<string, number>> = {
   "inline1k-1": 120_000,
   "inline1k-32": 240_000,
   "frames-1m": 800,
+  objects: 200_000,
   "roundtrip-spin": 40_000,
   "roundtrip-futex": 40_000,
   "roundtrip-idle": 150,
@@ -95,7 +96,7 @@ const c: System = {
   id: "c",
   title: "C, the same ring (the limit)",
   shared: "file",
-  volume: ringVolume,
+  volume: (measure) => (measure.kind === "objects" ? null : ringVolume(measure)),
   peers: (job, cpus, binaries) => {
     const program = job.kind === "stream" ? "oneway" : job.kind;
     return nativePeers(binaries.require(program), job, cpus);
@@ -108,7 +109,12 @@ const physring: System = {
   shared: "region",
   volume: ringVolume,
   peers: (job, cpus) => {
-    const script = job.kind === "stream" ? "ring-stream.ts" : `ring-${job.kind}.ts`;
+    const script =
+      job.kind === "stream"
+        ? "ring-stream.ts"
+        : job.kind === "objects"
+          ? "message-stream.ts"
+          : `ring-${job.kind}.ts`;
     return rolesOf(job).map((role, index) => bun(script, job, role, cpus[index]!));
   },
 };
@@ -141,7 +147,7 @@ const ringbuf: System = {
   title: "ringbuf.js, main thread to Worker",
   shared: "none",
   volume: (measure) => {
-    if (measure.kind === "frames" || measure.waiting !== "spin") return null;
+    if (measure.kind === "frames" || measure.kind === "objects" || measure.waiting !== "spin") return null;
     if (measure.kind === "roundtrip") return ringVolume(measure);
     return { leg: measure.words > 16 ? 19_200 : 160_000, warm: 2, legs: 2 };
   },
@@ -160,7 +166,7 @@ const postMessage: System = {
   id: "post-message",
   title: "Worker postMessage, clone",
   shared: "none",
-  volume: (measure) => (messagesOneByOne(measure) ? slowVolume(measure) : null),
+  volume: (measure) => (messagesOneByOne(measure) && measure.kind !== "objects" ? slowVolume(measure) : null),
   peers: (job, cpus) => [bun("post-message.ts", job, "driver", cpus[0])],
 };
 
@@ -169,7 +175,9 @@ const unixSocket: System = {
   title: "unix socket, Bun",
   shared: "none",
   volume: (measure) =>
-    measure.kind !== "roundtrip" || measure.waiting === "await" ? slowVolume(measure) : null,
+    measure.kind !== "objects" && (measure.kind !== "roundtrip" || measure.waiting === "await")
+      ? slowVolume(measure)
+      : null,
   peers: (job, cpus) => {
     // The side that listens drives: ping listens here, while it is the second of a pair of rings.
     const roles =

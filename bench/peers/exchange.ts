@@ -11,12 +11,13 @@ import {
   scanFrame,
   writeMessage,
 } from "../messages.ts";
+import { addReading, expectedReadings, type Reading, readingOf } from "../objects.ts";
 
 /** What a transport offers. `transfer`: the buffer moves instead of being copied. */
 export interface Transport {
-  send(message: Int32Array | number): void;
+  send(message: Int32Array | Reading | number): void;
   /** Calls back for each message; replaces the callback before. */
-  onMessage(callback: (message: Int32Array | number) => void): void;
+  onMessage(callback: (message: Int32Array | Reading | number) => void): void;
 }
 
 const CREDIT = 512;
@@ -41,6 +42,10 @@ export function produceWithCredits(
   const pump = (): void => {
     for (; sent < allowed && sent < total; sent++) {
       const slot = sent % credit;
+      if (job.kind === "objects") {
+        transport.send(readingOf(sent));
+        continue;
+      }
       if (job.kind === "frames") fillFrame(bytes[slot]!, sent);
       else writeMessage(messages[slot]!, 0, job.words, sent);
       transport.send(messages[slot]!);
@@ -52,7 +57,11 @@ export function produceWithCredits(
   });
   pump();
   const expected =
-    job.kind === "frames" ? expectedFrameChecksum(job.words * 4, total) : expectedChecksum(job.words, total);
+    job.kind === "frames"
+      ? expectedFrameChecksum(job.words * 4, total)
+      : job.kind === "objects"
+        ? expectedReadings(total)
+        : expectedChecksum(job.words, total);
   return result.then((consumed) => ({ ...consumed, expected }));
 }
 
@@ -68,7 +77,8 @@ export function consumeWithCredits(job: Job, transport: Transport): Promise<Peer
     let start = 0;
     transport.onMessage((message) => {
       const words = message as Int32Array;
-      if (frames) {
+      if (job.kind === "objects") sum = addReading(sum, message as Reading);
+      else if (frames) {
         const bytes = new Uint8Array(words.buffer, words.byteOffset, words.byteLength);
         sum = scanFrame(sum, bytes, words, received);
       } else {

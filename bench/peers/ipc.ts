@@ -1,8 +1,9 @@
 /** Bun.spawn with `ipc`, serialization "advanced", between two processes. Roles: parent (drives), child. */
 import { type Job, type PeerResult, report, thisJob } from "../job.ts";
+import type { Reading } from "../objects.ts";
 import { consumeWithCredits, ping, pong, produceWithCredits, type Transport } from "./exchange.ts";
 
-type Message = Int32Array | number;
+type Message = Int32Array | Reading | number;
 
 async function runParent(job: Job): Promise<void> {
   let deliver: (message: Message) => void = () => undefined;
@@ -22,8 +23,8 @@ async function runParent(job: Job): Promise<void> {
       serialization: "advanced",
       ipc: (message: Message | PeerResult | "ready") => {
         if (message === "ready") ready();
-        else if (typeof message === "number" || ArrayBuffer.isView(message)) deliver(message);
-        else finish(message as PeerResult);
+        else if (typeof message === "object" && "checksum" in message) finish(message);
+        else deliver(message);
       },
     },
   );
