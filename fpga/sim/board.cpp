@@ -12,6 +12,7 @@
 #include "axil_driver.h"
 #include "board_directory.h"
 #include "core.h"
+#include "ivshmem.h"
 #include "machine.h"
 #include "options.h"
 #include "process.h"
@@ -37,7 +38,7 @@ class Board {
         memory_(machine_, behaviour(), Core::busBytes(), options.seed),
         checker_(Core::busBytes(), Core::idBits(), [this](const std::string& what) { violation(what); }),
         lite_(options.bus.stall, options.seed, [this](const std::string& what) { liteViolations_++, violation(what); }),
-        mirror_(directory_, lite_, [this] { machine_.rmb(); }) {}
+        mirror_(directory_, lite_, [this] { machine_.rmb(); }, [this](unsigned queue, uint32_t events) { return interrupt(queue, events); }) {}
 
   int run() {
     process::handleSignals(options_.withParent);
@@ -48,6 +49,7 @@ class Board {
     }
     directory_.write("board.json", process::describeBoard(options_, machine_, mirror_.queues()) + "\n");
     directory_.publish();
+    if (!options_.ivshmem.empty()) guest_ = std::make_unique<IvshmemServer>(options_.ivshmem, directory_.registersFd(), mirror_.queues());
     announce();
     unsigned quiet = 0;
     while (!process::stop && !failed_) {
@@ -64,10 +66,15 @@ class Board {
   axi::Behaviour behaviour() const {
     axi::Behaviour b = options_.bus;
     for (const FaultSpec& f : options_.faults) {
-      const uint64_t first = machine_.memories()[f.memory].spec.deviceBase + f.offset;
+      const uint64_t first = machine_.memories()[f.memory].base + f.offset;
       b.faults.push_back({f.kind, first, first + f.bytes});
     }
     return b;
+  }
+
+  bool interrupt(unsigned queue, uint32_t events) {
+    if (guest_) guest_->interrupt(queue);
+    return directory_.interrupt(queue, events) || guest_;
   }
 
   /** Some clocks, then whatever hosts and agents want. True if there was anything to do. */
@@ -83,6 +90,7 @@ class Board {
       process::reportNow = 0;
       print();
     }
+    if (guest_) guest_->poll();
     const bool asked = agent_.poll();
     return mirror_.poll() || asked || memory_.busy() || checker_.outstanding() != 0;
   }
@@ -123,7 +131,7 @@ class Board {
              static_cast<unsigned long long>(options_.seed));
       for (const Machine::Memory& m : machine_.memories()) {
         printf("  %s: %llu bytes of %s at device address 0x%llx\n", m.spec.path.c_str(), static_cast<unsigned long long>(m.spec.bytes), m.spec.isQueue ? "queue memory" : "payload",
-               static_cast<unsigned long long>(m.spec.deviceBase));
+               static_cast<unsigned long long>(m.base));
       }
     }
     fflush(stdout);
@@ -201,6 +209,7 @@ class Board {
   axi::Checker checker_;
   axi::LiteDriver lite_;
   RegisterMirror mirror_;
+  std::unique_ptr<IvshmemServer> guest_;
   axi::Signals bus_;
   axi::LiteSignals liteBus_;
   bool failed_ = false;

@@ -25,6 +25,7 @@ class BoardDirectory {
   /** Registers: a host's word may change at any time, a device's word is ours. */
   uint32_t load(uint32_t offset) const { return loadAcquire(registers_.words() + offset / 4); }
   void store(uint32_t offset, uint32_t value) { storeRelease(registers_.words() + offset / 4, value); }
+  int registersFd() const { return registers_.fd(); }
   /** Tells who waits for interrupts of the queue. True: a datagram went out. */
   bool interrupt(unsigned queue, uint32_t events);
 

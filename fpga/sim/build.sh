@@ -68,7 +68,7 @@ build() {
 }
 
 flags=(-std=c++17 -O2 -Wall -Wextra -Werror -pthread "-I$project/include" "-I$sim")
-common=(agent axi_checker axi_memory axil_driver board_directory cache_memory files machine options process register_mirror report weak_memory)
+common=(agent axi_checker axi_memory axil_driver board_directory cache_memory files ivshmem machine options process register_mirror report weak_memory)
 
 compile_common() {
 	printf '%s\n' "${common[@]}" | xargs -P 2 -I{} g++ "${flags[@]}" -c -o "$1/{}.o" "$sim/{}.cpp"

@@ -31,6 +31,8 @@ class Mapping {
 
   uint8_t* data() const { return data_; }
   uint64_t bytes() const { return bytes_; }
+  /** The file, as long as the mapping lives; −1: none. */
+  int fd() const { return fd_; }
   uint32_t* words() const { return reinterpret_cast<uint32_t*>(data_); }
   /** Copies what the file has (holes stay holes) to `to`. */
   void copyTo(uint8_t* to) const;

@@ -24,7 +24,7 @@ Machine::Machine(const std::vector<MemorySpec>& specs, Coherency coherency, cons
     m.spec.bytes = m.host.bytes();
     m.spec.path = m.devicePath = absolute(spec.path);
     if (m.spec.bytes % CacheMemory::kLineBytes != 0) throw UsageError(spec.path + ": the size of a memory is a multiple of 64 bytes");
-    if (m.spec.deviceBase == 0) m.spec.deviceBase = chooseBase(m.spec.bytes, random);
+    m.base = spec.deviceBase ? *spec.deviceBase : chooseBase(m.spec.bytes, random);
     if (coherency == Coherency::kNone || (coherency == Coherency::kIo && spec.isQueue)) {
       m.devicePath = directory + "/memory." + std::to_string(memories_.size());
       m.device = Mapping::create(m.devicePath, m.spec.bytes);
@@ -42,14 +42,14 @@ uint64_t Machine::chooseBase(uint64_t bytes, Random& random) const {
   for (;;) {
     const uint64_t base = (kLowestBase + random.next() % (kHighestBase - kLowestBase)) & ~(kPageBytes - 1);
     bool apart = true;
-    for (const Memory& m : memories_) apart &= base > m.spec.deviceBase + m.spec.bytes || m.spec.deviceBase > base + bytes;
+    for (const Memory& m : memories_) apart &= base > m.base + m.spec.bytes || m.base > base + bytes;
     if (apart) return base;
   }
 }
 
 Machine::Memory* Machine::find(uint64_t address, unsigned bytes) {
   for (Memory& m : memories_) {
-    const uint64_t offset = address - m.spec.deviceBase;
+    const uint64_t offset = address - m.base;
     if (offset < m.spec.bytes && bytes <= m.spec.bytes - offset) return &m;
   }
   return nullptr;
@@ -60,7 +60,7 @@ bool Machine::contains(uint64_t address, unsigned bytes) const { return const_ca
 bool Machine::read(uint64_t address, unsigned bytes, uint8_t* into) {
   const Memory* m = find(address, bytes);
   if (!m) return false;
-  memcpy(into, m->deviceBytes() + (address - m->spec.deviceBase), bytes);
+  memcpy(into, m->deviceBytes() + (address - m->base), bytes);
   __atomic_thread_fence(__ATOMIC_ACQUIRE);
   return true;
 }
@@ -68,7 +68,7 @@ bool Machine::read(uint64_t address, unsigned bytes, uint8_t* into) {
 bool Machine::write(uint64_t address, unsigned bytes, const uint8_t* from, uint64_t strobes) {
   Memory* m = find(address, bytes);
   if (!m) return false;
-  const uint64_t offset = address - m->spec.deviceBase;
+  const uint64_t offset = address - m->base;
   uint8_t* to = m->deviceBytes() + offset;
   // Ascending, whole words at once: a reader that finds the last word finds those before it.
   for (unsigned i = 0; i < bytes;) {

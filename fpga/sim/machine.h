@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,7 +19,7 @@ struct MemorySpec {
   std::string path;
   uint64_t bytes = 0;       // 0: all of the file
   bool isQueue = false;     // else payload
-  uint64_t deviceBase = 0;  // 0: random
+  std::optional<uint64_t> deviceBase;  // of choice; else random
 };
 
 class Machine : public axi::AddressSpace {
@@ -38,7 +39,8 @@ class Machine : public axi::AddressSpace {
   bool sync(uint32_t memory, uint64_t offset, uint64_t bytes, bool forCpu);
 
   struct Memory {
-    MemorySpec spec;  // bytes and deviceBase as they are
+    MemorySpec spec;  // bytes as they are
+    uint64_t base = 0;  // device address
     std::string devicePath;
     Mapping host, device;  // device is empty where it is the same file
     std::unique_ptr<WeakMemory> weak;

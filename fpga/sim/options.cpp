@@ -24,6 +24,7 @@ A simulated board NAME: the core of fpga/rtl, clocked, with registers and interr
   --error-rate P       chance per burst of SLVERR or DECERR at one of its beats
   --fault KIND:MEMORY:OFFSET:BYTES   slverr, decerr or hang (never answered) for a range of memory 0, 1 …
   --fatal              end with status 3 at the first violation of the AXI protocol
+  --ivshmem SOCKET     serve registers and interrupts to a QEMU guest (-device ivshmem-doorbell)
   --with-parent        end when the parent process ends
   --json               print the report at the end as JSON
   --quiet              print nothing but errors
@@ -67,7 +68,7 @@ MemorySpec memory(const std::string& text) {
   const size_t base = rest.rfind('@');
   if (base != std::string::npos && isNumber(rest.substr(base + 1))) {
     spec.deviceBase = number(rest.substr(base + 1), "--memory");
-    if (spec.deviceBase % 4096 != 0 || spec.deviceBase == 0) throw UsageError("--memory " + text + ": a device address is a multiple of 4096 and not 0");
+    if (*spec.deviceBase % 4096 != 0) throw UsageError("--memory " + text + ": a device address is a multiple of 4096");
     rest.resize(base);
   }
   const std::vector<std::string> parts = split(rest, ':');
@@ -128,6 +129,7 @@ Options parseOptions(int count, char** arguments) {
     } else if (a == "--in-order") o.bus.reorder = false;
     else if (a == "--error-rate") o.bus.errorRate = probability(value(a), a);
     else if (a == "--fault") o.faults.push_back(fault(value(a)));
+    else if (a == "--ivshmem") o.ivshmem = value(a);
     else if (a == "--fatal") o.fatal = true;
     else if (a == "--with-parent") o.withParent = true;
     else if (a == "--json") o.json = true;

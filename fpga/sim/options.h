@@ -20,6 +20,7 @@ struct Options {
   uint64_t seed = 0;
   axi::Behaviour bus;
   std::vector<FaultSpec> faults;
+  std::string ivshmem;  // socket for a guest; empty: none
   bool fatal = false, json = false, quiet = false, withParent = false, help = false;
 
   const char* coherencyName() const { return coherency == Coherency::kFull ? "full" : coherency == Coherency::kIo ? "io" : "none"; }

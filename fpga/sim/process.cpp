@@ -29,7 +29,7 @@ std::string describeBoard(const Options& o, const Machine& machine, unsigned que
   std::string out = "{\"pid\":" + std::to_string(getpid()) + ",\"coherency\":\"" + o.coherencyName() + "\",\"queues\":" + std::to_string(queues) + ",\"seed\":" + std::to_string(o.seed) + ",\"memories\":[";
   for (const Machine::Memory& m : machine.memories()) {
     char base[24];
-    snprintf(base, sizeof base, "0x%llx", static_cast<unsigned long long>(m.spec.deviceBase));
+    snprintf(base, sizeof base, "0x%llx", static_cast<unsigned long long>(m.base));
     if (&m != &machine.memories().front()) out += ",";
     out += "{\"path\":" + quoted(m.spec.path) + ",\"bytes\":" + std::to_string(m.spec.bytes) + ",\"deviceBase\":\"" + base + "\",\"kind\":\"" + (m.spec.isQueue ? "queue" : "payload") + "\",\"devicePath\":" + quoted(m.devicePath) + "}";
   }

@@ -107,7 +107,7 @@ void RegisterMirror::announce(unsigned q) {
       bus_.read(at(q, reg), [this, q, reg](uint32_t value) {
         publish(q, reg, value);
         if (reg != PHYSRING_FPGA_REG_INTERRUPT_EVENTS) return;
-        if (directory_.interrupt(q, value)) sent_++;
+        if (interrupt_(q, value)) sent_++;
         else unheard_++;
       });
     }

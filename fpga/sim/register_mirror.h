@@ -12,9 +12,12 @@
 
 class RegisterMirror {
  public:
+  /** Tells of an interrupt; false: nobody waits for it. */
+  using Interrupt = std::function<bool(unsigned queue, uint32_t events)>;
+
   /** `beforeState` runs before a queue is shown idle or halted. */
-  RegisterMirror(BoardDirectory& directory, axi::LiteDriver& bus, std::function<void()> beforeState)
-      : directory_(directory), bus_(bus), beforeState_(std::move(beforeState)) {}
+  RegisterMirror(BoardDirectory& directory, axi::LiteDriver& bus, std::function<void()> beforeState, Interrupt interrupt)
+      : directory_(directory), bus_(bus), beforeState_(std::move(beforeState)), interrupt_(std::move(interrupt)) {}
 
   /** Reads the constant page into the file; `step` runs the clock. False: no core answered with the magic within the limit. */
   bool begin(const std::function<void()>& step);
@@ -53,6 +56,7 @@ class RegisterMirror {
   BoardDirectory& directory_;
   axi::LiteDriver& bus_;
   const std::function<void()> beforeState_;
+  const Interrupt interrupt_;
   std::vector<Queue> queues_;
   unsigned turn_ = 0;  // queue whose registers are read next
   uint64_t sent_ = 0, unheard_ = 0;

@@ -65,7 +65,7 @@ class Stub {
 
   uint8_t* find(uint64_t address, uint64_t bytes) const {
     for (const Machine::Memory& m : machine_.memories()) {
-      const uint64_t offset = address - m.spec.deviceBase;
+      const uint64_t offset = address - m.base;
       if (offset < m.spec.bytes && bytes <= m.spec.bytes - offset && address % PHYSRING_FPGA_ALIGN_BYTES == 0) return m.deviceBytes() + offset;
     }
     return nullptr;
