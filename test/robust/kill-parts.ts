@@ -163,10 +163,12 @@ class Scenario {
         this.crew.fault(`participant ${index} is left in phase ${phase}, alive: ${alive}`);
     }
     const { doorbellDirectory } = this.#region.control;
-    const sockets = existsSync(doorbellDirectory) ? readdirSync(doorbellDirectory) : [];
+    const sockets = (existsSync(doorbellDirectory) ? readdirSync(doorbellDirectory) : []).filter(
+      (file) => !file.startsWith(`${me.index}.`), // our own
+    );
     if (sockets.length > 0) this.crew.fault(`${sockets.length} doorbells are left`);
     const { kills } = this;
-    for (const fault of this.#topology.verify({ region: this.#region, ledger: this.#ledger, kills }))
+    for (const fault of await this.#topology.verify({ region: this.#region, ledger: this.#ledger, kills }))
       this.crew.fault(fault);
   }
 

@@ -13,6 +13,7 @@ import type { Actor } from "./actor-roles.ts";
 import type { Ledger } from "./ledger.ts";
 import { cell } from "./parts-cell.ts";
 import { queueDropOldest, queueMany, queueOne } from "./parts-queue.ts";
+import { service } from "./parts-service.ts";
 
 export interface Part {
   /** Processes at a time. */
@@ -36,7 +37,7 @@ export interface Topology {
   /** Makes the objects of a scenario in its new region (1 MiB). */
   create(region: Region, random: Random): void;
   /** What is wrong: lost, twice, or an end that cannot be taken any more. */
-  verify(after: Aftermath): string[];
+  verify(after: Aftermath): string[] | Promise<string[]>;
 }
 
-export const topologies: readonly Topology[] = [queueOne, queueMany, queueDropOldest, cell];
+export const topologies: readonly Topology[] = [queueOne, queueMany, queueDropOldest, cell, service];
