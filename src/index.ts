@@ -24,7 +24,7 @@ export { monotonicNs } from "./ffi/clock.ts";
 export { PhysringError, SystemError } from "./ffi/errors.ts";
 export type { DeviceAddress, PhysicalAddress, RegionOffset, VirtualAddress } from "./memory/brands.ts";
 export { regionOffset } from "./memory/brands.ts";
-export { RegionError } from "./memory/errors.ts";
+export { ReadOnlyError, RegionError } from "./memory/errors.ts";
 export { Region } from "./memory/region.ts";
 export { Cell, type CellOptions } from "./ring/cell.ts";
 export type { CellReader } from "./ring/cell-reader.ts";

@@ -132,7 +132,7 @@ export interface RegionReport {
 
 /** @throws RegionError when the region cannot be opened */
 export function reportRegion(name: string): RegionReport {
-  using region = Region.open(name);
+  using region = Region.open(name, { readOnly: true });
   const participants = listParticipants(region.control)
     .filter(({ phase }) => phase === ParticipantRecord.phaseLive || phase === ParticipantRecord.phaseDying)
     .map(({ index, pid, name: label, alive }) => ({ index, pid, name: label, alive }));

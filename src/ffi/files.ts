@@ -3,6 +3,7 @@ import {
   chmodSync,
   chownSync,
   fchmodSync,
+  fchownSync,
   fstatSync,
   lstatSync,
   mkdirSync,
@@ -111,6 +112,10 @@ export function removeEmptyDirectory(path: string): void {
 /** Sets the permissions, whatever the umask. */
 export function setFileMode(fd: number, mode: number, path?: string): void {
   viaNode("fchmod", path, () => fchmodSync(fd, mode));
+}
+
+export function setFileGroup(fd: number, group: number, path?: string): void {
+  viaNode("fchown", path, () => fchownSync(fd, process.geteuid!(), group));
 }
 
 /** Closes; an error of `close` releases the descriptor all the same, so there is nothing to report. */

@@ -38,6 +38,7 @@ const library = dlopen("libc.so.6", {
   fallocate: { args: ["i32", "i32", "i64", "i64"], returns: "i32" },
   fcntl: { args: ["i32", "i32", "ptr"], returns: "i32" },
   ftruncate: { args: ["i32", "i64"], returns: "i32" },
+  getgrnam: { args: ["ptr"], returns: "ptr" },
   gettid: { args: [], returns: "i32" },
   inotify_add_watch: { args: ["i32", "ptr", "u32"], returns: "i32" },
   inotify_init1: { args: ["i32"], returns: "i32" },

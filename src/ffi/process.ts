@@ -1,7 +1,8 @@
 /** Threads and processes: identity, death notice, asymmetric fences. */
+import { read } from "bun:ffi";
 import { readlinkSync } from "node:fs";
 import { SystemError } from "./errors.ts";
-import { errno, libc, pointer, SYS } from "./libc.ts";
+import { cString, errno, libc, pointer, SYS } from "./libc.ts";
 
 /** Kernel id of the calling thread, in its own pid namespace. */
 export function gettid(): number {
@@ -15,6 +16,15 @@ export function pidNamespaceInode(): number {
   } catch {
     return 0;
   }
+}
+
+/** struct group (grp.h):  +0 name (pointer)   +8 password (pointer)   +16 gid (u32) */
+const GROUP_ID_OFFSET = 16;
+
+/** Id of a group by its name, null when there is none. */
+export function groupId(name: string): number | null {
+  const group = libc.getgrnam(cString(name, "getgrnam"));
+  return group === null ? null : read.u32(group, GROUP_ID_OFFSET);
 }
 
 const PIDFD_NONBLOCK = 0o4000;

@@ -81,6 +81,16 @@ export function fenceStores(): void {
   if (!TOTAL_STORE_ORDER) fence();
 }
 
+/**
+ * Acquire load for read-only mappings, where `Atomics.load` kills the process once it is hot (it is a locked write on x86-64): a plain
+ * load, and whatever is read after it is read after it.
+ */
+export function loadObserved(words: Int32Array, index: number): number {
+  const value = words[index]!;
+  fenceLoads();
+  return value;
+}
+
 /** Spin-loop hint; it also keeps the engine from hoisting the plain loads of the loop around it. */
 export function pause(): void {
   Atomics.pause();

@@ -1,7 +1,7 @@
 /** What a region stands on: files, where the region lies in them, who keeps the locks. One per backend makes it. */
 
 import { SystemError } from "../ffi/errors.ts";
-import { closeFile, fileStatus, openFile } from "../ffi/files.ts";
+import { closeFile, fileStatus, openFile, setFileGroup, setFileMode } from "../ffi/files.ts";
 import { isByteLocked, trySharedLockByte } from "../ffi/locks.ts";
 import type { DeviceBuffer } from "./device-buffer.ts";
 import { RegionError, type RegionErrorCode } from "./errors.ts";
@@ -90,6 +90,18 @@ export function asRegionError<T>(name: string, remedy: string, body: () => T): T
       { cause: error },
     );
   }
+}
+
+/** Group first: changing it may take mode bits away. Throws `REGION_PERMISSION`. */
+export function setFileAccess(
+  name: string,
+  fd: number,
+  options: { mode: number; group: number | null },
+): void {
+  const { group } = options;
+  const remedy = "only root gives a file to a group that it is not in";
+  if (group !== null) asRegionError(name, remedy, () => setFileGroup(fd, group));
+  setFileMode(fd, options.mode);
 }
 
 /** Tries `attempt` until it gives something, for `waitMs` milliseconds; null when the time is over. */

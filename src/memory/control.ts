@@ -17,6 +17,8 @@ export interface ControlArea {
    * caller, who closes it. Throws `REGION_READ_ONLY`, `REGION_CLOSED` or a SystemError.
    */
   openLockFile(): number;
+  /** Whether anybody else holds a write lock on this byte of {@link LockByte}; takes nothing, works on a read-only region. */
+  isLocked(byte: number): boolean;
   /** Directory of the event-loop doorbells and life files. The first participant makes it; `Region.destroy` removes it. */
   readonly doorbellDirectory: string;
   /** Makes that directory unless it is there, for those who may write the region. Throws `REGION_PERMISSION` when it is somebody else's. */

@@ -3,7 +3,7 @@ import { tryLockByte, unlockByte } from "../ffi/locks.ts";
 import { retryUntil } from "./backing.ts";
 import type { RegionOffset } from "./brands.ts";
 import { type DirectoryEntry, EntryTable, type Extent, encodeName } from "./directory-entry.ts";
-import { RegionError } from "./errors.ts";
+import { ReadOnlyError, RegionError } from "./errors.ts";
 import { HEADER_BYTES, Directory as Layout, LOCK_BASE_OFFSET, LockByte, ObjectKind } from "./layout.ts";
 
 export type { DirectoryEntry } from "./directory-entry.ts";
@@ -151,7 +151,7 @@ export class Directory {
   #locked<T>(body: () => T): T {
     const host = this.#host;
     host.assertOpen();
-    if (host.readOnly) throw new RegionError("REGION_READ_ONLY", `${host.name} is open for reading only`);
+    if (host.readOnly) throw new ReadOnlyError(host.name, "changing the directory");
     if (this.#lockHeld)
       throw new RegionError(
         "DIRECTORY_BUSY",

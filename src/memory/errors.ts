@@ -41,10 +41,18 @@ export type RegionErrorCode =
   | "OBJECT_NOT_FOUND"
   | "OBJECT_KIND";
 
+/** See {@link ReadOnlyError}, which alone has the code `REGION_READ_ONLY`. */
 export class RegionError extends PhysringError {
   declare readonly code: RegionErrorCode;
 
   constructor(code: RegionErrorCode, message: string, options?: ErrorOptions) {
     super(code, message, options);
+  }
+}
+
+/** The region is open for reading only, and the call would change it. Nothing was changed. */
+export class ReadOnlyError extends RegionError {
+  constructor(region: string, what: string) {
+    super("REGION_READ_ONLY", `${what}: region ${region} is open for reading only; open it without readOnly`);
   }
 }

@@ -8,11 +8,10 @@ import {
   SIZE_SEALS,
   sealSize,
   sealsOf,
-  setFileMode,
   setFileSize,
   withFile,
 } from "../ffi/files.ts";
-import { asRegionError, type Backing, tryUse } from "./backing.ts";
+import { asRegionError, type Backing, setFileAccess, tryUse } from "./backing.ts";
 import { RegionError } from "./errors.ts";
 import type { CreateFileOptions } from "./shm.ts";
 
@@ -44,7 +43,7 @@ export function createMemfdBacking(target: MemfdTarget, options: CreateFileOptio
   }
   const fd = createMemfd(`physring.${target.label}`);
   return withFile(fd, () => {
-    setFileMode(fd, options.mode);
+    setFileAccess(target.name, fd, options);
     asRegionError(target.name, "ask for less", () => setFileSize(fd, options.sizeBytes));
     if (!options.sparse) {
       const remedy = "there is not enough memory: ask for less, or create with sparse: true";

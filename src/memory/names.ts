@@ -70,6 +70,11 @@ export function parseName(name: string): Target {
   return { backend: "shm", name, path: sharedMemoryPath(plain) };
 }
 
+/** Where the doorbells and life files of the region with this file (or sidecar) are. */
+export function doorbellDirectoryOf(path: string): string {
+  return `${path}.d`;
+}
+
 /** The sidecar of a device region (docs/PROTOCOL.md §3). */
 export function sidecarPath(device: string, baseOffset: number): string {
   return sharedMemoryPath(`${device}${baseOffset === 0 ? "" : `@${baseOffset.toString(16)}`}.ctl`);

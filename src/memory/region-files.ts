@@ -5,7 +5,7 @@ import { type Backing, closeBacking, isCreating, retryUntil } from "./backing.ts
 import { RegionError } from "./errors.ts";
 import { HEADER_BYTES, WORD_BYTES } from "./layout.ts";
 import { createMemfdBacking, openMemfd } from "./memfd.ts";
-import { parseName, sidecarPath, type Target } from "./names.ts";
+import { doorbellDirectoryOf, parseName, sidecarPath, type Target } from "./names.ts";
 import type { CheckedCreateOptions, CheckedOpenOptions } from "./region-options.ts";
 import { createShm, openShm, publishShm } from "./shm.ts";
 import { type RegionHeader, readSuperblock, SUPERBLOCK_WORDS } from "./superblock.ts";
@@ -81,10 +81,6 @@ function superblockCopy(backing: Backing): Int32Array {
   words.set(new Int32Array(mapping.buffer));
   mapping.release();
   return words;
-}
-
-export function doorbellDirectoryOf(path: string): string {
-  return `${path}.d`;
 }
 
 /** Whoever may write the file may write the directory. */

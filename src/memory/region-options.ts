@@ -1,5 +1,6 @@
 /** Options of `Region.create` and `Region.open`, checked in one place. */
 import { MAX_BUFFER_BYTES, PAGE_BYTES } from "../ffi/mapping.ts";
+import { groupId } from "../ffi/process.ts";
 import { RegionError } from "./errors.ts";
 import { HEADER_BYTES } from "./layout.ts";
 import type { Target } from "./names.ts";
@@ -17,6 +18,8 @@ export interface RegionCreateOptions {
   readonly sparse?: boolean;
   /** Permissions of the file (of the sidecar, on a device); 0o600 by default. */
   readonly mode?: number;
+  /** Group of the file (of the sidecar): a name or a number. Give it access with `mode`, e.g. 0o660, or 0o640 for readers. */
+  readonly group?: string | number;
   /** Start of the region in a device's buffer; a multiple of the page size. */
   readonly offset?: number;
   /** Size of a window onto a large region: a power of two, 128 KiB to 4 GiB (default). */
@@ -71,7 +74,17 @@ export interface CheckedCreateOptions {
   readonly force: boolean;
   readonly sparse: boolean;
   readonly mode: number;
+  /** Group id; null: that of the creator. */
+  readonly group: number | null;
   readonly offset: number;
+}
+
+function checkGroup(group: string | number | undefined): number | null {
+  if (group === undefined) return null;
+  const id = typeof group === "number" ? group : groupId(group);
+  if (id === null || !Number.isInteger(id) || id < 0 || id >= 2 ** 32 - 1)
+    throw unsupported(`group ${JSON.stringify(group)}: there is no such group (getent group lists them)`);
+  return id;
 }
 
 export function checkCreateOptions(target: Target, options: RegionCreateOptions): CheckedCreateOptions {
@@ -89,7 +102,8 @@ export function checkCreateOptions(target: Target, options: RegionCreateOptions)
   const mode = options.mode ?? DEFAULT_MODE;
   if (!Number.isInteger(mode) || mode < 0 || mode > 0o777)
     throw unsupported(`mode ${mode} is no file mode from 0 to 0o777`);
-  return { sizeBytes, force: options.force ?? false, sparse: options.sparse ?? false, mode, offset };
+  const group = checkGroup(options.group);
+  return { sizeBytes, force: options.force ?? false, sparse: options.sparse ?? false, mode, group, offset };
 }
 
 export interface CheckedOpenOptions {

@@ -5,7 +5,7 @@
  *     using region = Region.open("camera");                         // the others
  */
 import { fileStatus, removeEmptyDirectory, removeTree, reopen } from "../ffi/files.ts";
-import { tryLockByte } from "../ffi/locks.ts";
+import { isByteLocked, tryLockByte } from "../ffi/locks.ts";
 import {
   type DeviceAddress,
   type PhysicalAddress,
@@ -16,12 +16,12 @@ import {
 import type { ControlArea } from "./control.ts";
 import { Directory } from "./directory.ts";
 import { DIRECTORY_WORDS } from "./directory-entry.ts";
-import { RegionError } from "./errors.ts";
+import { ReadOnlyError, RegionError } from "./errors.ts";
 import { Directory as DirectoryLayout, LOCK_BASE_OFFSET, LockByte, WORD_BYTES } from "./layout.ts";
-import { type Backend, sharedMemoryPath } from "./names.ts";
+import { type Backend, doorbellDirectoryOf, sharedMemoryPath } from "./names.ts";
 import { addOpenRegion, locateAddress, removeOpenRegion } from "./open-regions.ts";
 import { type Addresses, RegionAddresses } from "./region-addresses.ts";
-import { destroyFiles, doorbellDirectoryOf, makeDoorbellDirectory } from "./region-files.ts";
+import { destroyFiles, makeDoorbellDirectory } from "./region-files.ts";
 import { int32View } from "./region-format.ts";
 import type { RegionCreateOptions, RegionOpenOptions } from "./region-options.ts";
 import { createParts, openParts, type RegionParts, releaseParts } from "./region-parts.ts";
@@ -72,7 +72,9 @@ export class Region implements Disposable {
   }
 
   /**
-   * Opens an existing region, or with `raw` any bytes. Throws RegionError: `REGION_NOT_FOUND`, `REGION_PERMISSION`, `REGION_TOO_SMALL`,
+   * Opens an existing region, or with `raw` any bytes. With `readOnly` it can be listed, looked at, and read by those readers that keep
+   * nothing in the region; it joins nothing, calls that would change it throw {@link ReadOnlyError}, a store into its bytes is SIGSEGV,
+   * and so is `Atomics.load` in a hot loop: use `loadObserved` of atomics.ts. Throws RegionError: `REGION_NOT_FOUND`, `REGION_PERMISSION`, `REGION_TOO_SMALL`,
    * `REGION_NOT_A_REGION`, `REGION_VERSION`, `REGION_BYTE_ORDER`, `REGION_HALF_MADE`, `REGION_CORRUPT`, `REGION_STALE_SIDECAR`, …
    */
   static open(name: string, options: RegionOpenOptions = {}): Region {
@@ -236,8 +238,12 @@ export class Region implements Disposable {
       fileMode: fileStatus(this.#parts.backing.controlFd).mode,
       openLockFile: () => {
         this.assertOpen();
-        if (this.readOnly) throw new RegionError("REGION_READ_ONLY", `${this.name} is open for reading only`);
+        if (this.readOnly) throw new ReadOnlyError(this.name, "taking part");
         return reopen(this.#parts.backing.controlFd);
+      },
+      isLocked: (byte) => {
+        this.assertOpen();
+        return isByteLocked(this.#parts.backing.controlFd, LOCK_BASE_OFFSET + byte);
       },
     };
     return this.#control;

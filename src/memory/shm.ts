@@ -7,17 +7,25 @@ import {
   openFile,
   openUnnamedFile,
   readAt,
+  removeTree,
   reserveFile,
-  setFileMode,
   setFileSize,
   unlinkFile,
   withFile,
 } from "../ffi/files.ts";
 import { tryLockByte } from "../ffi/locks.ts";
-import { asRegionError, type Backing, hasLiveParticipant, isNamed, retryUntil, tryUse } from "./backing.ts";
+import {
+  asRegionError,
+  type Backing,
+  hasLiveParticipant,
+  isNamed,
+  retryUntil,
+  setFileAccess,
+  tryUse,
+} from "./backing.ts";
 import { RegionError } from "./errors.ts";
 import { LOCK_BASE_OFFSET, LockByte, Superblock } from "./layout.ts";
-import { sharedMemoryDirectory } from "./names.ts";
+import { doorbellDirectoryOf, sharedMemoryDirectory } from "./names.ts";
 import { readSuperblock, SUPERBLOCK_WORDS } from "./superblock.ts";
 
 export interface ShmTarget {
@@ -30,6 +38,7 @@ export interface CreateFileOptions {
   readonly force: boolean;
   readonly sparse: boolean;
   readonly mode: number;
+  readonly group: number | null;
 }
 
 /** Attempts to give a new file its name while others create and replace the same one. */
@@ -58,7 +67,7 @@ export function createShm(target: ShmTarget, options: CreateFileOptions): Backin
   );
   return withFile(fd, () => {
     // open() subtracted the umask from the mode; what was asked for counts.
-    setFileMode(fd, options.mode);
+    setFileAccess(target.name, fd, options);
     asRegionError(target.name, "ask for less", () => setFileSize(fd, options.sizeBytes, target.path));
     if (!options.sparse) reserve(target, fd, options.sizeBytes, directory);
     if (!tryUse(fd)) throw new RegionError("REGION_BUSY", `${target.name}: a lock on a new file is taken`);
@@ -146,7 +155,10 @@ function removeDead(target: ShmTarget, fd: number): void {
       `${target.name} is in use: open it, choose another name, or create with force: true`,
     );
   }
-  if (isNamed(fd, target.path)) unlinkFile(target.path);
+  if (!isNamed(fd, target.path)) return;
+  // While the old name is there nobody can make a new region, whose doorbells these would be.
+  removeTree(doorbellDirectoryOf(target.path));
+  unlinkFile(target.path);
 }
 
 /** Opens the file of an existing region; `waitMs` waits for it to appear. */

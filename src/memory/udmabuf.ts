@@ -10,14 +10,21 @@ import {
   openFile,
   readAt,
   reserveFile,
-  setFileMode,
   setFileSize,
   unlinkFile,
   withFile,
 } from "../ffi/files.ts";
 import { tryLockByte, trySharedLockByte, unlockByte } from "../ffi/locks.ts";
 import { mapPlain } from "../ffi/mapping.ts";
-import { asRegionError, type Backing, hasLiveParticipant, isNamed, retryUntil, tryUse } from "./backing.ts";
+import {
+  asRegionError,
+  type Backing,
+  hasLiveParticipant,
+  isNamed,
+  retryUntil,
+  setFileAccess,
+  tryUse,
+} from "./backing.ts";
 import { DeviceBuffer } from "./device-buffer.ts";
 import { refuseOverlap } from "./device-overlap.ts";
 import { RegionError } from "./errors.ts";
@@ -83,7 +90,7 @@ export function createOnDevice(target: UdmabufTarget, options: CheckedCreateOpti
           const sizeBytes = options.sizeBytes ?? availableBytes;
           refuseOverlap(target.name, target.device, device, options.offset, sizeBytes);
         }
-        clearSidecar(target, sidecar.fd, path, options.mode);
+        clearSidecar(target, sidecar.fd, path, options);
       } catch (error) {
         // We hold its locks: nobody has come to rely on it.
         if (sidecar.instanceId === null) unlinkFile(path);
@@ -95,11 +102,16 @@ export function createOnDevice(target: UdmabufTarget, options: CheckedCreateOpti
 }
 
 /** All zero, and all there: what formatControl starts from. */
-function clearSidecar(target: UdmabufTarget, fd: number, path: string, mode: number): void {
+function clearSidecar(
+  target: UdmabufTarget,
+  fd: number,
+  path: string,
+  access: { mode: number; group: number | null },
+): void {
   setFileSize(fd, 0, path);
   setFileSize(fd, Control.sizeBytes, path);
   asRegionError(target.name, "make room there", () => reserveFile(fd, Control.sizeBytes, path));
-  setFileMode(fd, mode, path);
+  setFileAccess(target.name, fd, access);
 }
 
 /** The superblock says ready: let openers in. */

@@ -8,6 +8,7 @@ import { isByteLocked, tryLockByte, unlockByte } from "../ffi/locks.ts";
 import { gettid, pidNamespaceInode } from "../ffi/process.ts";
 import { loadAcquire, storePlain, storeRelease } from "../memory/atomics.ts";
 import type { ControlArea } from "../memory/control.ts";
+import { ReadOnlyError } from "../memory/errors.ts";
 import {
   LOCK_BASE_OFFSET,
   LockByte,
@@ -91,10 +92,11 @@ export class Participant implements Disposable {
   }
 
   /** This region handle's participant; joins at the first call.
-   * @throws ParticipantLimitError when 31 live threads take part already */
+   * @throws ParticipantLimitError when 31 live threads take part already; ReadOnlyError */
   static of(region: Region): Participant {
     const known = Participant.#byRegion.get(region);
     if (known !== undefined) return known;
+    if (region.readOnly) throw new ReadOnlyError(region.name, "taking part");
     const participant = Participant.#join(region);
     Participant.#byRegion.set(region, participant);
     region.onClose(() => participant[Symbol.dispose]());
@@ -313,27 +315,22 @@ function fillRecord(words: Int32Array, record: number): void {
   ).set(name);
 }
 
-/** Everybody the control area knows, without joining. `lockFd` is a descriptor of the control file. */
+/** Everybody the control area knows, without joining; on read-only regions, too. */
 export function listParticipants(control: ControlArea): ParticipantInfo[] {
-  const fd = control.openLockFile();
-  try {
-    const list: ParticipantInfo[] = [];
-    for (let index = 0; index < CAPACITY; index++) {
-      const record = participantRecordWord(index);
-      const state = control.words[record]!;
-      const phase = state & ParticipantRecord.phaseMask;
-      if (phase === ParticipantRecord.phaseFree) continue;
-      list.push({
-        index,
-        generation: state >>> ParticipantRecord.generationShift,
-        phase,
-        pid: control.words[record + ParticipantRecord.pidWord]!,
-        name: readParticipantName(control.words, record + ParticipantRecord.nameWord),
-        alive: isByteLocked(fd, lockOffset(LockByte.participant + index)),
-      });
-    }
-    return list;
-  } finally {
-    closeFile(fd);
+  const list: ParticipantInfo[] = [];
+  for (let index = 0; index < CAPACITY; index++) {
+    const record = participantRecordWord(index);
+    const state = control.words[record]!;
+    const phase = state & ParticipantRecord.phaseMask;
+    if (phase === ParticipantRecord.phaseFree) continue;
+    list.push({
+      index,
+      generation: state >>> ParticipantRecord.generationShift,
+      phase,
+      pid: control.words[record + ParticipantRecord.pidWord]!,
+      name: readParticipantName(control.words, record + ParticipantRecord.nameWord),
+      alive: control.isLocked(LockByte.participant + index),
+    });
   }
+  return list;
 }

@@ -14,6 +14,7 @@ import {
 import type { RegionOffset } from "../memory/brands.ts";
 import { regionOffset } from "../memory/brands.ts";
 import type { DirectoryEntry } from "../memory/directory.ts";
+import { ReadOnlyError } from "../memory/errors.ts";
 import { LINE_BYTES, ObjectKind, ParticipantRecord, WORD_BYTES } from "../memory/layout.ts";
 import type { Region } from "../memory/region.ts";
 import type { DoorbellRinger } from "./doorbell.ts";
@@ -156,8 +157,10 @@ export class Pool {
     return PoolLayout.controlOffset / WORD_BYTES + block * PoolLayout.controlStrideWords;
   }
 
-  /** Step *loan*: takes a free block for the participant with `bit`; −1 when none is free. */
+  /** Step *loan*: takes a free block for the participant with `bit`; −1 when none is free. @throws ReadOnlyError */
   loan(bit: number): number {
+    if (this.region.readOnly)
+      throw new ReadOnlyError(this.region.name, `a loan from pool ${this.entry.name}`);
     const count = this.geometry.blockCount;
     const words = this.#words;
     let block = this.#cursor;
@@ -255,10 +258,12 @@ export class Pool {
     }
   }
 
-  /** Blocks nobody holds, and blocks held by each participant bit set in `bit` (0: only count free). For tools and tests. */
+  /** Blocks nobody holds, at a glance. For tools and tests; on read-only regions, too. */
   countFree(): number {
     let free = 0;
-    for (let block = 0; block < this.geometry.blockCount; block++) if (this.holders(block) === 0) free++;
+    for (let block = 0; block < this.geometry.blockCount; block++) {
+      if (loadHint(this.#words, this.#control(block) + PoolLayout.holdersWord) === 0) free++;
+    }
     return free;
   }
 }
