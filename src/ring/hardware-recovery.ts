@@ -55,7 +55,9 @@ function stop(queue: HardwareQueue): string | null {
       return `${queue.registers} is no core: its magic is 0x${(magic >>> 0).toString(16)}`;
     const page = queuePage(queue.queue);
     requestStop(registers, page, queue.epoch);
-    return awaitStopped(registers, page, IDLE_LIMIT_MS) ? null : `not idle within ${IDLE_LIMIT_MS} ms`;
+    if (awaitStopped(registers, page, IDLE_LIMIT_MS)) return null;
+    const state = registers.read(page + StopRegisters.state) >>> 0;
+    return `not idle within ${IDLE_LIMIT_MS} ms: state 0x${state.toString(16)}`;
   } catch (error) {
     // Whatever kept us from the registers, the hardware may go on: not seen.
     if (error instanceof PhysringError) return error.message;

@@ -204,6 +204,8 @@ class Host {
         console.log(JSON.stringify(this.tally));
       }
     }
+    // What timed out is still under way, and its blocks are not free before it is done.
+    while (this.#queue.underWay > 0 && this.#queue.state === "running") await Bun.sleep(1);
     this.tally.done = true;
     console.log(JSON.stringify(this.tally));
   }
@@ -211,7 +213,8 @@ class Host {
   async #batch(): Promise<void> {
     if (this.#queue.state === "halted") await this.#reset();
     const jobs: Job[] = [];
-    const wanted = 1 + this.#random.below(this.#queue.room);
+    while (this.#queue.room === 0 && this.#queue.state === "running") await Bun.sleep(1);
+    const wanted = 1 + this.#random.below(Math.max(1, this.#queue.room));
     while (jobs.length < wanted) {
       const job = this.#job();
       if (job === null) break;
@@ -230,8 +233,6 @@ class Host {
       this.#account(result, jobs[i]!);
       for (const block of jobs[i]!.blocks) block.release();
     });
-    // After a time limit the hardware still works: the next check of the pool must not come too early.
-    while (this.#queue.underWay > 0 && this.#queue.state === "running") await Bun.sleep(1);
   }
 
   #account(result: PromiseSettledResult<Completion>, job: Job): void {

@@ -96,15 +96,15 @@ const MUTATIONS: readonly Mutation[] = [
   {
     name: "recovery does not wait for idle",
     file: "src/ring/hardware-recovery.ts",
-    from: "return awaitStopped(registers, page, IDLE_LIMIT_MS) ?",
-    to: "return page > 0 ?",
+    from: "if (awaitStopped(registers, page, IDLE_LIMIT_MS)) return null;",
+    to: "if (page > 0) return null;",
     run: KILLS,
   },
   {
     name: "recovery does not stop the queue",
     file: "src/ring/hardware-recovery.ts",
-    from: "    requestStop(registers, page, queue.epoch);\n    return awaitStopped(registers, page, IDLE_LIMIT_MS) ?",
-    to: "    return isStopped(registers, page) || page > 0 ?",
+    from: "    requestStop(registers, page, queue.epoch);\n    if (awaitStopped(registers, page, IDLE_LIMIT_MS)) return null;",
+    to: "    if (page > 0) return null;",
     run: KILLS,
   },
   {

@@ -1,0 +1,132 @@
+/** What becomes of a queue and its blocks when the process that owns them dies, closes its region, or the device goes. */
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
+import { CommandQueue, Core } from "../../src/fpga/index.ts";
+import { Region } from "../../src/memory/region.ts";
+import { Participant } from "../../src/ring/participant.ts";
+import { Pool } from "../../src/ring/pool.ts";
+import type { RecoveryEvent } from "../../src/ring/recovery.ts";
+import { expectCode } from "../support/errors.ts";
+import { TestBoard, whyNoBoards } from "./boards.ts";
+
+setDefaultTimeout(60_000);
+const missing = await whyNoBoards();
+const HOST = new URL("./fixtures/hung-host.ts", import.meta.url).pathname;
+const BLOCKS = 12;
+
+async function startHung(): Promise<{ board: TestBoard; pool: Pool; core: Core }> {
+  const board = await TestBoard.start({ seed: 1, arguments: ["--fault", "hang:0:0:16777216"] });
+  const pool = Pool.create(board.region, "blocks", { frameBytes: 4096, blockCount: BLOCKS, metaBytes: 0 });
+  const core = Core.open(board.where);
+  CommandQueue.create(core, board.region, "queue", { queue: 2, pool }).close();
+  return { board, pool, core };
+}
+
+async function killHost(board: TestBoard): Promise<RecoveryEvent[]> {
+  const child = Bun.spawn([process.execPath, HOST, board.name, board.name], {
+    stdout: "pipe",
+    stderr: "inherit",
+  });
+  for await (const chunk of child.stdout) if (new TextDecoder().decode(chunk).includes("submitted")) break;
+  const participant = Participant.of(board.region);
+  child.kill("SIGKILL");
+  await child.exited;
+  const events: RecoveryEvent[] = [];
+  const stop = participant.onRecovery((event) => events.push(event));
+  while (participant.recoverDead() === 0) await Bun.sleep(1);
+  stop();
+  return events;
+}
+
+describe.skipIf(missing !== null)("the owner was killed", () => {
+  test("hardware that does not go idle keeps its blocks: quarantined, reported, and given back when it does", async () => {
+    const { board, pool, core } = await startHung();
+    await using _ = board;
+    const [event] = await killHost(board);
+    expect(event!.quarantined).toMatchObject([{ queue: "queue", blocks: 4 }]);
+    expect(event!.quarantined[0]!.reason).toMatch(/^not idle within 1000 ms: state 0x[0-9a-f]+02$/);
+    expect(pool.countFree()).toBe(BLOCKS - 4);
+    // Nobody gets the queue before it was seen idle.
+    expectCode("QUEUE_STUCK", () => CommandQueue.open(core, board.region, "queue"));
+    expect(pool.countFree()).toBe(BLOCKS - 4);
+    board.simulation.process.kill("SIGHUP");
+    await Bun.sleep(50);
+    using queue = CommandQueue.open(core, board.region, "queue");
+    expect(pool.countFree()).toBe(BLOCKS);
+    expect(queue.state).toBe("running");
+  });
+
+  test("a device whose magic is all ones has nothing under way any more", async () => {
+    const { board, pool, core } = await startHung();
+    await using _ = board;
+    // The board stands still, so that it does not write its registers: the host sees what a removed device shows.
+    board.simulation.process.kill("SIGSTOP");
+    core.registers.write(0, -1);
+    try {
+      const region = Region.open(board.name);
+      const participant = Participant.of(region);
+      expectCode("DEVICE_GONE", () => Core.open(board.where));
+      expect(participant.recoverDead()).toBe(0);
+      region.close();
+    } finally {
+      core.registers.write(0, 0x57485250);
+      board.simulation.process.kill("SIGCONT");
+    }
+    expect(pool.countFree()).toBe(BLOCKS);
+  });
+});
+
+describe.skipIf(missing !== null)("an orderly end", () => {
+  test("closing the region closes the queue; what was under way fails, and its blocks come back", async () => {
+    await using board = await TestBoard.start({ seed: 2, arguments: ["--latency", "300:500"] });
+    const region = Region.open(board.name);
+    const pool = Pool.create(region, "blocks", { frameBytes: 4096, blockCount: BLOCKS, metaBytes: 0 });
+    using core = Core.open(board.where);
+    const queue = CommandQueue.create(core, region, "queue", { queue: 0, pool });
+    const [source, destination] = [queue.loan()!, queue.loan()!];
+    const running = queue.run({ opcode: "copy", source, destination }).catch((error: unknown) => error);
+    region.close();
+    expect(await running).toHaveProperty("code", "QUEUE_CLOSED");
+    expect(Pool.open(board.region, "blocks").countFree()).toBe(BLOCKS);
+    using again = CommandQueue.open(core, board.region, "queue");
+    expect(again.room).toBe(again.capacity);
+  });
+
+  test("a queue that a vanished region left running can be taken with force only", async () => {
+    await using board = await TestBoard.start({ seed: 3 });
+    const other = Region.create(`${board.name}-other`, { size: "1MiB" });
+    using core = Core.open(board.where);
+    // The board does not know this region: take what its registers say, started by hand.
+    core.registers.write(0x1000 + 0x004, 3);
+    core.registers.write(0x1000, 77 * 256 + 1);
+    while ((core.registers.read(0x1000 + 0x100) & 255) === 0) await Bun.sleep(1);
+    const pool = Pool.create(board.region, "blocks", { frameBytes: 4096, blockCount: BLOCKS, metaBytes: 0 });
+    expectCode("IN_USE", () => CommandQueue.create(core, board.region, "queue", { queue: 0, pool }));
+    using queue = CommandQueue.create(core, board.region, "queue", { queue: 0, pool, force: true });
+    using block = queue.loan()!;
+    await queue.run({ opcode: "crc32", source: block });
+    other.close();
+    Region.destroy(`${board.name}-other`);
+  });
+});
+
+describe.skipIf(missing !== null)("geometry that a device which is not coherent does not allow", () => {
+  test("blocks that share granules of the cache", async () => {
+    await using board = await TestBoard.start({ coherency: "none", seed: 1 });
+    using core = Core.open(board.where);
+    const pool = Pool.create(board.region, "blocks", { frameBytes: 100, blockCount: BLOCKS, metaBytes: 0 });
+    expect(pool.geometry.blockBytes % core.granuleBytes).toBe(0);
+    Object.defineProperty(core, "granuleBytes", { value: 256 });
+    expectCode("ARGUMENT", () => CommandQueue.create(core, board.region, "queue", { queue: 0, pool }));
+  });
+
+  test("queue memory in the cached region", async () => {
+    await using board = await TestBoard.start({ coherency: "none", seed: 1 });
+    using core = Core.open(board.where);
+    const pool = Pool.create(board.region, "blocks", { frameBytes: 4096, blockCount: BLOCKS, metaBytes: 0 });
+    Object.defineProperty(core, "queueMemory", { value: null });
+    const error = expectCode("ARGUMENT", () =>
+      CommandQueue.create(core, board.region, "queue", { queue: 0, pool }),
+    );
+    expect(error.message).toContain("non-cached");
+  });
+});
