@@ -25,6 +25,7 @@ import {
   BlockBusyError,
   CommandFailedError,
   CommandTimeoutError,
+  CoreFaultError,
   DeviceGoneError,
   QueueClosedError,
   QueueHaltedError,
@@ -246,7 +247,9 @@ export class CommandQueue implements Disposable, AsyncIterable<Completion> {
       return this.#deliver();
     } catch (error) {
       if (!(error instanceof Error)) throw error;
-      this.#break(error);
+      // A bus that refuses part of a completion leaves nonsense, and the core halts for it (§10.4): then that is the reason.
+      const halted = error instanceof CoreFaultError && this.#attachment.phase === "halted";
+      this.#break(halted ? new QueueHaltedError(this.#attachment.haltCode) : error);
       return 0;
     }
   }

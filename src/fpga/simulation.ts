@@ -27,15 +27,20 @@ const QUEUE_MEMORY_BYTES = 2 ** 20;
 export interface BuildOptions {
   /** Install missing system packages with apt (root) instead of saying which. */
   readonly installDeps?: boolean;
+  /** Parameters of the core, `NAME=VALUE`, see fpga/rtl/physring_core.sv. */
+  readonly parameters?: readonly string[];
 }
 
 /** Builds the simulator; returns the directory of its programs. @throws SimulatorMissingError */
 export async function buildSimulator(options: BuildOptions = {}): Promise<string> {
-  const build = Bun.spawn(["bash", BUILD_SCRIPT, ...(options.installDeps ? ["--install-deps"] : [])], {
-    stdin: "ignore",
-    stdout: "pipe",
-    stderr: "pipe",
-  });
+  const build = Bun.spawn(
+    ["bash", BUILD_SCRIPT, ...(options.installDeps ? ["--install-deps"] : []), ...(options.parameters ?? [])],
+    {
+      stdin: "ignore",
+      stdout: "pipe",
+      stderr: "pipe",
+    },
+  );
   const [status, output, errors] = await Promise.all([
     build.exited,
     new Response(build.stdout).text(),
