@@ -54,7 +54,7 @@ interface UnderWay {
 }
 
 type State = "running" | "stopping" | "halted" | "stuck" | "closed";
-const DEFAULT_IDLE_LIMIT_MS = 1000;
+const DEFAULT_IDLE_LIMIT_MS = 5000;
 /** A sender lets go within microseconds, unless it is stopped. */
 const EXCLUSIVE_LIMIT_MS = 1000;
 
@@ -399,7 +399,7 @@ export class CommandQueue implements Disposable, AsyncIterable<Completion> {
       throw this.#fault ?? new ArgumentError(`hardware queue ${this.name} is halted: reset() it`);
   }
 
-  /** Stops the queue, blocking the thread for up to a second; commands under way fail with QueueClosedError. @throws QueueStuckError */
+  /** Stops the queue, blocking the thread for up to five seconds; commands under way fail with QueueClosedError. @throws QueueStuckError */
   close(): void {
     if (this.#state === "closed" || this.#state === "stuck") return;
     if (this.#state === "running") this.#state = "stopping";
