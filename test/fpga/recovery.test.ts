@@ -31,7 +31,7 @@ async function killHost(board: TestBoard): Promise<RecoveryEvent[]> {
   child.kill("SIGKILL");
   await child.exited;
   const events: RecoveryEvent[] = [];
-  const stop = participant.onRecovery((event) => events.push(event));
+  const stop = participant.onDeath(({ recovery }) => void (recovery !== null && events.push(recovery)));
   while (participant.recoverDead() === 0) await Bun.sleep(1);
   stop();
   return events;
