@@ -19,14 +19,13 @@ module pr_engine_crc32 #(
   localparam logic [31:0] POLYNOMIAL = 32'hedb88320;
   localparam int BYTES = DATA_BITS / 8;
 
-  // The register after DATA_BITS bits is linear in them (the register itself enters through the first 32): bit i adds row i,
-  // what a single one at place i leaves behind. Constants; synthesis sees one XOR tree for each register bit.
-  localparam logic [DATA_BITS*32-1:0] ROWS = make_rows();
-  function automatic logic [DATA_BITS*32-1:0] make_rows();
+  // The register after DATA_BITS bits is linear in them (the register itself enters through the first 32): a single one at place
+  // k leaves `row` behind, so bit j of the register is the parity of the places whose row has bit j. One XOR tree per bit.
+  function automatic logic [DATA_BITS-1:0] places_of(input logic [4:0] j);
     logic [31:0] row;
     row = POLYNOMIAL;
     for (int k = DATA_BITS - 1; k >= 0; k--) begin
-      make_rows[32*k+:32] = row;
+      places_of[k] = row[j];
       row = {1'b0, row[31:1]} ^ (row[0] ? POLYNOMIAL : 32'd0);
     end
   endfunction
@@ -38,10 +37,13 @@ module pr_engine_crc32 #(
   logic complete;
 
   assign mixed = in_data ^ DATA_BITS'(crc);
-  always_comb begin
-    after_beat = '0;
-    for (int k = 0; k < DATA_BITS; k++) after_beat = after_beat ^ (mixed[k] ? ROWS[32*k+:32] : 32'd0);
-  end
+  generate
+    genvar j;
+    for (j = 0; j < 32; j = j + 1) begin : bits
+      localparam logic [DATA_BITS-1:0] PLACES = places_of(5'(j));
+      assign after_beat[j] = ^(mixed & PLACES);
+    end
+  endgenerate
   always_comb begin
     after_byte = crc ^ {24'd0, tail[7:0]};
     for (int k = 0; k < 8; k++) after_byte = {1'b0, after_byte[31:1]} ^ (after_byte[0] ? POLYNOMIAL : 32'd0);

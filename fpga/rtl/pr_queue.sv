@@ -184,14 +184,15 @@ module pr_queue #(
   assign want = running && unfetched != 0 && unfetched <= capacity && buffered <= FETCH_SLOTS - BURST_LINES;
   assign want_lines = lines[2:0];
   assign want_slot = sq_head[SLOT_BITS-1:0];
-  assign want_validity = validity(sq_head);
+  assign want_validity = validity(sq_head, capacity, epoch);
 
   assign ready = running && buffered != 0 && next_start - cq_head < capacity;
   assign entry_address = cq_base + (64'(entry_in_ring) << 5);
-  assign entry_validity = validity(cq_tail);
+  assign entry_validity = validity(cq_tail, capacity, epoch);
 
-  function automatic logic [31:0] validity(input logic [31:0] i);
-    validity = {epoch, 7'd0, (i & capacity) == 0};
+  // Everything as an argument: a continuous assignment does not watch what a function reads besides.
+  function automatic logic [31:0] validity(input logic [31:0] i, input logic [31:0] slots, input logic [23:0] of_epoch);
+    validity = {of_epoch, 7'd0, (i & slots) == 0};
   endfunction
 
   logic [31:0] ticks, missed;
