@@ -66,6 +66,17 @@ export function buildBinaries(capacity: number, log: (line: string) => void): Bi
         : compile([cc, ...FLAGS, `${SOURCES}/${program}.c`], `${directory}/${program}`);
     if (problem !== null) missing.set(program, problem);
   }
+  const dpdk = Bun.spawnSync(["pkg-config", "--cflags", "--libs", "libdpdk"]);
+  const dpdkFlags = dpdk.success ? dpdk.stdout.toString().trim().split(/\s+/) : [];
+  for (const program of ["queue", "rte"]) {
+    const needsDpdk = program === "rte";
+    const source = `${SOURCES}/${program}.c`;
+    const problem =
+      cc === null || (needsDpdk && dpdkFlags.length === 0)
+        ? `skipped: install with \`apt-get install ${needsDpdk ? "libdpdk-dev pkg-config" : "gcc libc6-dev"}\``
+        : compile([cc, source, ...(needsDpdk ? dpdkFlags : []), ...FLAGS], `${directory}/${program}`);
+    if (problem !== null) missing.set(program, problem);
+  }
   const boostProblem =
     cxx === null
       ? "no C++ compiler"

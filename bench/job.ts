@@ -7,7 +7,7 @@ export interface Job {
   /** Region, file or socket that the two ends share. */
   readonly name: string;
   /** `objects`: JavaScript objects, see objects.ts. */
-  readonly kind: "stream" | "frames" | "roundtrip" | "objects";
+  readonly kind: "stream" | "frames" | "roundtrip" | "objects" | "queue";
   /** Words of a message; of a frame when `kind` is frames. */
   readonly words: number;
   readonly capacity: number;
@@ -20,8 +20,16 @@ export interface Job {
   readonly waiting: Waiting;
   /** Pause before each round trip, so that the other end has fallen asleep. */
   readonly idleMs: number;
+  /** Kind `queue` only. */
+  readonly queue?: QueueJob;
   /** CPU for the second thread of peers that use a Worker, or for the second process they start. */
   readonly secondCpu: number;
+}
+
+/** A work queue with heads of its own or shared ones; `ring`: an SPSC ring instead. */
+export interface QueueJob {
+  readonly producers: number;
+  readonly structure: "queue" | "shared" | "ring";
 }
 
 export type Waiting = "spin" | "spin-then-futex" | "await";

@@ -1,5 +1,5 @@
 /** What is measured, and the figures to reach. */
-import type { Job, Waiting } from "./job.ts";
+import type { Job, QueueJob, Waiting } from "./job.ts";
 
 export interface Measure {
   readonly id: string;
@@ -9,6 +9,7 @@ export interface Measure {
   readonly burst: number;
   readonly waiting: Waiting;
   readonly idleMs: number;
+  readonly queue?: QueueJob;
   /** Systems that must be clean in the same round for the round to count. */
   readonly keySystems: readonly string[];
 }
@@ -19,6 +20,12 @@ export const FRAME_CAPACITY = 8;
 
 function stream(id: string, title: string, bytes: number, burst: number, keySystems = KEYS): Measure {
   return { id, title, kind: "stream", words: bytes / 4, burst, waiting: "spin", idleMs: 0, keySystems };
+}
+
+function queue(id: string, title: string, job: QueueJob, keySystems: readonly string[]): Measure {
+  // More processes than CPUs: 20 µs of spinning, then sleep.
+  const waiting = job.producers > 1 ? "spin-then-futex" : "spin";
+  return { id, title, kind: "queue", words: 4, burst: 32, waiting, idleMs: 0, queue: job, keySystems };
 }
 
 function roundTrip(id: string, title: string, waiting: Waiting, idleMs: number): Measure {
@@ -52,6 +59,22 @@ export const MEASURES: readonly Measure[] = [
     idleMs: 0,
     keySystems: ["physring", "bun-ipc"],
   },
+  queue(
+    "mpsc1-32",
+    "work queue, 1 producer, 1 consumer, 16 B, burst 32",
+    { producers: 1, structure: "queue" },
+    ["queue", "queue-ring"],
+  ),
+  queue(
+    "mpsc2-32",
+    "work queue, 2 producers, 1 consumer, 16 B, burst 32",
+    { producers: 2, structure: "queue" },
+    ["queue", "queue-c"],
+  ),
+  queue("mpmc-32", "work queue, shared heads, 1 : 1, 16 B, burst 32", { producers: 1, structure: "shared" }, [
+    "queue",
+    "rte_ring",
+  ]),
   roundTrip("roundtrip-spin", "round trip 64 B, spin", "spin", 0),
   roundTrip("roundtrip-futex", "round trip 64 B, spin then futex", "spin-then-futex", 0),
   roundTrip("roundtrip-idle", "round trip 64 B, futex after 1 ms idle", "spin-then-futex", 1),
@@ -73,7 +96,11 @@ function target(measure: string, sense: Target["sense"], limit: number, title: s
   return { measure, system: "physring", base: "c", limit, sense, title };
 }
 
-/** The figures issue 2 asks for. */
+function queueTarget(measure: string, base: string, limit: number, title: string): Target {
+  return { measure, system: "queue", base, limit, sense: "at least", title };
+}
+
+/** The figures issues 2 and 3 ask for. */
 export const TARGETS: readonly Target[] = [
   target("descriptor-32", "at least", 0.9, "descriptor ring, burst 32, rate / C"),
   target("descriptor-1", "at least", 0.8, "descriptor ring, one by one, rate / C"),
@@ -82,6 +109,9 @@ export const TARGETS: readonly Target[] = [
   target("roundtrip-futex", "at most", 1.2, "round trip, spin then futex, p50 / C"),
   target("roundtrip-idle", "at most", 1.2, "round trip, futex after idle, p50 / C"),
   target("frames-1m", "at least", 0.95, "1 MiB frames, fill and read in place, rate / C"),
+  queueTarget("mpsc1-32", "queue-ring", 0.8, "work queue, 1 producer, rate / SPSC ring"),
+  queueTarget("mpsc2-32", "queue-c", 0.8, "work queue, 2 producers, rate / C"),
+  queueTarget("mpmc-32", "rte_ring", 0.5, "work queue with shared heads, rate / rte_ring MP/MC"),
   {
     ...target("objects", "at least", 4, "objects of 6 fields as MessagePack, rate / Bun IPC"),
     base: "bun-ipc",

@@ -1,6 +1,7 @@
 /** The region that two TypeScript peers share: rings "there" and "back", and blocks for frames behind them. */
 import { Messages } from "../src/channel/messages.ts";
 import { Region } from "../src/memory/region.ts";
+import { Queue } from "../src/ring/queue.ts";
 import { Ring } from "../src/ring/ring.ts";
 import type { Job } from "./job.ts";
 import { READING_SHAPE } from "./objects.ts";
@@ -16,6 +17,11 @@ export function createSharedRegion(job: Job): Region {
   if (job.kind === "objects")
     Messages.create(region, "objects", { capacityBytes: 2 ** 20, shapes: [READING_SHAPE] });
   if (job.kind === "objects") return region;
+  if (job.queue !== undefined) {
+    const { producers, structure } = job.queue;
+    const consumers = structure === "shared" ? "many" : "one";
+    Queue.create(region, "queue", { slotBytes: job.words * 4, capacity: job.capacity, producers, consumers });
+  }
   const shape = { slotBytes: frames ? FRAME_SLOT_BYTES : job.words * 4, capacity: job.capacity };
   Ring.create(region, "there", shape);
   if (job.kind === "roundtrip") Ring.create(region, "back", shape);

@@ -2,6 +2,7 @@
 import type { Binaries } from "./build.ts";
 import type { Job } from "./job.ts";
 import { FRAME_CAPACITY, type Measure } from "./measures.ts";
+import { QUEUE_SYSTEMS } from "./queue-systems.ts";
 
 /** How many messages: `warm` legs let the engine compile, `legs` legs are timed. */
 export interface Volume {
@@ -190,15 +191,14 @@ function messagesOneByOne(measure: Measure): boolean {
   return measure.burst === 1 && (measure.kind !== "roundtrip" || measure.waiting === "await");
 }
 
+/** Work queues have systems of their own. */
+function notQueues(system: System): System {
+  return { ...system, volume: (measure) => (measure.kind === "queue" ? null : system.volume(measure)) };
+}
+
 export const SYSTEMS: readonly System[] = [
-  c,
-  physring,
-  physringWaking,
-  boost,
-  ringbuf,
-  ipc,
-  unixSocket,
-  postMessage,
+  ...[c, physring, physringWaking, boost, ringbuf, ipc, unixSocket, postMessage].map(notQueues),
+  ...QUEUE_SYSTEMS,
 ];
 
 export function jobFor(
@@ -210,7 +210,8 @@ export function jobFor(
 ): Job {
   const volume = system.volume(measure);
   if (volume === null) throw new Error(`${system.id} does not do ${measure.id}`);
-  const { kind, words, burst, waiting, idleMs } = measure;
+  const { kind, words, burst, waiting, idleMs, queue } = measure;
   const slots = kind === "frames" ? FRAME_CAPACITY : capacity;
-  return { role: "", name, kind, words, burst, waiting, idleMs, capacity: slots, secondCpu, ...volume };
+  const job = { role: "", name, kind, words, burst, waiting, idleMs, capacity: slots, secondCpu, ...volume };
+  return queue === undefined ? job : { ...job, queue };
 }
