@@ -123,32 +123,35 @@ export class BlockQueue {
     const lengthBytes = length >>> 0;
     this.checkBlock(sourceBlock, sourceOffset, lengthBytes);
     this.checkBlock(destinationBlock, destinationOffset, lengthBytes);
-    if (this.ring.room === 0) throw new QueueFullError(this.ring.capacity);
-    this.give(sourceBlock, NO_BLOCK);
-    if (destinationBlock !== sourceBlock) this.give(destinationBlock, sourceBlock);
-    let entry: number;
-    try {
-      const sourceLow = sourceBlock < 0 ? 0 : (this.addressLow[sourceBlock]! + sourceOffset) | 0;
-      const destinationLow =
-        destinationBlock < 0 ? 0 : (this.addressLow[destinationBlock]! + destinationOffset) | 0;
-      entry = this.ring.put(
-        opcode,
-        sourceLow,
-        sourceBlock < 0 ? 0 : (this.addressHigh[sourceBlock]! + carry(sourceLow, sourceOffset)) | 0,
-        destinationLow,
-        destinationBlock < 0
-          ? 0
-          : (this.addressHigh[destinationBlock]! + carry(destinationLow, destinationOffset)) | 0,
-        length,
-        0,
-        parameter0,
-        parameter1,
-        parameter2,
-      );
-    } catch (error) {
-      this.takePair(sourceBlock, destinationBlock);
-      throw error;
-    }
+    const sourceLow = sourceBlock < 0 ? 0 : (this.addressLow[sourceBlock]! + sourceOffset) | 0;
+    const sourceHigh =
+      sourceBlock < 0 ? 0 : (this.addressHigh[sourceBlock]! + carry(sourceLow, sourceOffset)) | 0;
+    const destinationLow =
+      destinationBlock < 0 ? 0 : (this.addressLow[destinationBlock]! + destinationOffset) | 0;
+    const destinationHigh =
+      destinationBlock < 0
+        ? 0
+        : (this.addressHigh[destinationBlock]! + carry(destinationLow, destinationOffset)) | 0;
+    const entry = this.ring.put(
+      opcode,
+      sourceLow,
+      sourceHigh,
+      destinationLow,
+      destinationHigh,
+      length,
+      0,
+      parameter0,
+      parameter1,
+      parameter2,
+    );
+    // The core has not seen it yet: the blocks are the device's before the doorbell.
+    if (sourceBlock >= 0 && !this.queue.give(sourceBlock, this.bit)) this.refuse(sourceBlock, NO_BLOCK);
+    if (
+      destinationBlock >= 0 &&
+      destinationBlock !== sourceBlock &&
+      !this.queue.give(destinationBlock, this.bit)
+    )
+      this.refuse(destinationBlock, sourceBlock);
     this.source[entry] = sourceBlock;
     this.destination[entry] = destinationBlock;
     this.destinationOffset[entry] = destinationOffset;
@@ -192,7 +195,7 @@ export class BlockQueue {
       }
       return entry;
     } catch (error) {
-      for (const block of given) this.queue.take(block, this.participant.ringer);
+      for (const block of given) this.queue.take(block, this.bit, this.participant.ringer);
       throw error;
     }
   }
@@ -278,16 +281,17 @@ export class BlockQueue {
       );
   }
 
-  private give(block: number, alsoGiven: number): void {
-    if (block < 0 || this.queue.give(block, this.bit)) return;
-    if (alsoGiven >= 0) this.queue.take(alsoGiven, this.participant.ringer);
+  private refuse(block: number, given: number): never {
+    this.ring.unput();
+    if (given >= 0) this.queue.take(given, this.bit, this.participant.ringer);
     throw new BlockBusyError(block);
   }
 
   private takePair(sourceBlock: number, destinationBlock: number): void {
     const { ringer } = this.participant;
-    if (sourceBlock >= 0) this.queue.take(sourceBlock, ringer);
-    if (destinationBlock >= 0 && destinationBlock !== sourceBlock) this.queue.take(destinationBlock, ringer);
+    if (sourceBlock >= 0) this.queue.take(sourceBlock, this.bit, ringer);
+    if (destinationBlock >= 0 && destinationBlock !== sourceBlock)
+      this.queue.take(destinationBlock, this.bit, ringer);
   }
 
   /** A range of a block, rounded up to whole granules: the rest of its last granule is the same holder's. */
@@ -379,7 +383,7 @@ export class BlockQueue {
     if (lists === null) this.takePair(this.source[entry]!, this.destination[entry]!);
     else {
       for (const block of distinctBlocks(lists.source, lists.destination))
-        this.queue.take(block, this.participant.ringer);
+        this.queue.take(block, this.bit, this.participant.ringer);
       this.listOperands[entry] = null;
     }
     this.source[entry] = NO_BLOCK;

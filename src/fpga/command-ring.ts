@@ -222,6 +222,11 @@ export class CommandRing {
     return entry;
   }
 
+  /** Takes back the last {@link put}. */
+  unput(): void {
+    if (this.stagedCount > 0) this.free[this.freeCount++] = this.staged[--this.stagedCount]!;
+  }
+
   /** Takes back what was put since the last {@link submit}; the core never saw it. */
   unstage(): void {
     while (this.stagedCount > 0) this.free[this.freeCount++] = this.staged[--this.stagedCount]!;

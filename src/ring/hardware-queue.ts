@@ -278,9 +278,9 @@ export class HardwareQueue {
     return false;
   }
 
-  /** Takes a block back after its completion, or after idle. */
-  take(block: number, ringer: DoorbellRinger): void {
-    this.pool.clear(block, DEVICE_BIT, ringer);
+  /** The participant with `bit` takes a block back after its completion, or after idle. */
+  take(block: number, bit: number, ringer: DoorbellRinger): void {
+    this.pool.clearDevice(block, DEVICE_BIT, bit, ringer);
     storePlain(this.words, this.heldWord + block, 0);
   }
 

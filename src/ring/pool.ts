@@ -228,6 +228,14 @@ export class Pool {
     return (before & bit) !== 0;
   }
 
+  /** {@link clear} of a device's bit by `holder`, who need not be rung when it alone remains. */
+  clearDevice(block: number, deviceBit: number, holder: number, ringer: DoorbellRinger): void {
+    const before = fetchAnd(this.#words, this.#control(block) + PoolLayout.holdersWord, ~deviceBit);
+    const others = before & ~deviceBit & ~holder;
+    if ((before & ~deviceBit) === 0) this.#wakeWaiters(ringer);
+    else if (others !== 0) ringer.ring(31 - Math.clz32(others));
+  }
+
   /** Step *take back*: replaces the receiver's bit by the producer's, if the receiver holds the block in this generation. */
   takeBack(block: number, receiver: number, bit: number, generation: number): boolean {
     const index = this.#control(block) + PoolLayout.holdersWord;
