@@ -19,13 +19,13 @@ export {
   ServiceRequest,
   ServiceServer,
 } from "./channel/service-server.ts";
-export { waitAny } from "./channel/wait-any.ts";
 export { monotonicNs } from "./ffi/clock.ts";
 export { PhysringError, SystemError } from "./ffi/errors.ts";
 export type { DeviceAddress, PhysicalAddress, RegionOffset, VirtualAddress } from "./memory/brands.ts";
 export { regionOffset } from "./memory/brands.ts";
 export { ReadOnlyError, RegionError } from "./memory/errors.ts";
-export { Region } from "./memory/region.ts";
+export { listRegions, type RegionInfo } from "./memory/list-regions.ts";
+export { type ObjectInfo, Region } from "./memory/region.ts";
 export { Cell, type CellOptions } from "./ring/cell.ts";
 export type { CellReader } from "./ring/cell-reader.ts";
 export type { CellWriter } from "./ring/cell-writer.ts";
@@ -49,3 +49,4 @@ export {
   RingConsumer,
   RingProducer,
 } from "./ring/ring.ts";
+export { blockAny, type Waitable, waitAny } from "./ring/wait-any.ts";

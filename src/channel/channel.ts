@@ -7,6 +7,8 @@
  *     frame?.bytes.fill(0x80);
  *     if (frame) producer.send(frame);
  */
+import type { AppearOptions } from "../memory/backing.ts";
+import type { DirectoryEntry } from "../memory/directory.ts";
 import { ObjectKind } from "../memory/layout.ts";
 import type { Region } from "../memory/region.ts";
 import {
@@ -17,6 +19,7 @@ import {
   openChannelGeometry,
 } from "../ring/channel-geometry.ts";
 import { ArgumentError } from "../ring/errors.ts";
+import { expectShape } from "../ring/expect-shape.ts";
 import { Delivery, type DeliveryName, Policy, type PolicyName } from "../ring/layout.ts";
 import { Pool } from "../ring/pool.ts";
 import type { OpenOptions } from "../ring/ring.ts";
@@ -42,6 +45,9 @@ export interface ChannelOptions {
   /** `all` (default): every consumer sees every frame; `one`: each frame goes to one consumer. */
   readonly delivery?: DeliveryName;
 }
+
+/** What an opener relies on; undefined: anything. */
+export type ChannelExpectation = Pick<ChannelOptions, "frameBytes" | "policy" | "delivery">;
 
 const DEFAULT_CONSUMERS = 4;
 const DEFAULT_LANE_CAPACITY = 8;
@@ -98,10 +104,32 @@ export class Channel {
     }
   }
 
-  /** Opens a channel by name, waiting for it if asked to; all geometry comes from the segment. */
-  static open(region: Region, name: string, options: OpenOptions = {}): Channel {
-    const entry = region.directory.open(name, ObjectKind.channel, options.waitMs);
-    return new Channel(openChannelGeometry(region, entry));
+  /**
+   * Opens a channel by name, waiting for it if asked to. All geometry comes from the segment; what is given here is what the caller relies on.
+   * @throws RegionError `OBJECT_NOT_FOUND`, `OBJECT_KIND`, `OBJECT_SHAPE`
+   */
+  static open(region: Region, name: string, options: OpenOptions & ChannelExpectation = {}): Channel {
+    return Channel.#checked(region, region.directory.open(name, ObjectKind.channel, options.waitMs), options);
+  }
+
+  /** {@link open}, waiting in the event loop; without a time limit by default. */
+  static async openAsync(
+    region: Region,
+    name: string,
+    options: AppearOptions & ChannelExpectation = {},
+  ): Promise<Channel> {
+    return Channel.#checked(
+      region,
+      await region.directory.openAsync(name, ObjectKind.channel, options),
+      options,
+    );
+  }
+
+  static #checked(region: Region, entry: DirectoryEntry, expected: ChannelExpectation): Channel {
+    const channel = new Channel(openChannelGeometry(region, entry));
+    const { frameBytes, policy, delivery } = expected;
+    expectShape<ChannelExpectation>(`channel ${entry.name}`, channel, { frameBytes, policy, delivery });
+    return channel;
   }
 
   /** Bytes of region that a channel with these options takes, pool included: for {@link Region.create}. */

@@ -95,9 +95,14 @@ export class FrameConsumer implements Disposable, AsyncIterable<Frame>, Conditio
   }
 
   /** `for await (using frame of consumer)`: frames until the stream ends. A frame the loop body did not dispose is not released here. */
-  async *[Symbol.asyncIterator](): AsyncGenerator<Frame, void, void> {
+  [Symbol.asyncIterator](): AsyncGenerator<Frame, void, void> {
+    return this.frames();
+  }
+
+  /** The same with a limit for each wait and a signal: `for await (using frame of consumer.frames({ signal }))`. */
+  async *frames(options: AwaitOptions = {}): AsyncGenerator<Frame, void, void> {
     for (;;) {
-      const frame = await this.receiveAsync();
+      const frame = await this.receiveAsync(options);
       if (frame === null) return;
       yield frame;
     }

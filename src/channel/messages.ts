@@ -11,6 +11,7 @@
  * What is decoded is a plain value: nothing in it aliases shared memory, so there is nothing to release. A type parameter is a promise
  * among the programs; whoever must not trust its peers checks what it gets.
  */
+import type { AppearOptions } from "../memory/backing.ts";
 import type { Region } from "../memory/region.ts";
 import { Codec, decodeShapes, encodeShapes, type Shape } from "./codec.ts";
 import { MessageConsumer } from "./message-consumer.ts";
@@ -50,6 +51,15 @@ export class Messages<T = unknown> {
     options: { readonly waitMs?: number } = {},
   ): Messages<T> {
     return new Messages<T>(Records.open(region, name, options));
+  }
+
+  /** {@link open}, waiting in the event loop; without a time limit by default. */
+  static async openAsync<T = unknown>(
+    region: Region,
+    name: string,
+    options: AppearOptions = {},
+  ): Promise<Messages<T>> {
+    return new Messages<T>(await Records.openAsync(region, name, options));
   }
 
   get name(): string {

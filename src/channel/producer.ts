@@ -7,6 +7,7 @@ import { LaneSender, type SendObserver, SendResult } from "../ring/lane-sender.t
 import { ChannelLayout, RingLayout } from "../ring/layout.ts";
 import { Participant } from "../ring/participant.ts";
 import type { AwaitOptions, BlockOptions } from "../ring/ring.ts";
+import type { Waitable } from "../ring/wait-any.ts";
 import { type Attempt, attemptAsync, attemptBlocking } from "./attempt.ts";
 import { Frame } from "./frame.ts";
 
@@ -42,6 +43,8 @@ export class FrameProducer implements Disposable {
   readonly #channel: ChannelGeometry;
   readonly #participant: Participant;
   readonly #sender: LaneSender;
+  readonly #freeBlock: Waitable;
+  readonly #room: Waitable;
   readonly #lateLoan: Attempt<Frame>;
   readonly #forgetRegion: () => void;
   #open = true;
@@ -51,13 +54,25 @@ export class FrameProducer implements Disposable {
     this.#channel = channel;
     this.#participant = Participant.of(channel.region);
     this.#sender = LaneSender.attach(channel, this.#participant);
+    this.#freeBlock = channel.pool.waitable(this.#participant);
+    this.#room = { participant: this.#participant, ready: () => this.#sender.ready() };
     this.#lateLoan = {
       participant: this.#participant,
-      condition: { ready: () => channel.pool.hasFree() },
+      condition: this.#freeBlock,
       attempt: () => this.tryLoan() ?? undefined,
       what: `loan on channel ${channel.name}: no block was released`,
     };
     this.#forgetRegion = channel.region.onClose(() => this.close());
+  }
+
+  /** For {@link waitAny}: ready when a block is free, so that {@link tryLoan} may succeed. */
+  get freeBlock(): Waitable {
+    return this.#freeBlock;
+  }
+
+  /** For {@link waitAny}: ready when what the last {@link trySend} lacked is there. */
+  get room(): Waitable {
+    return this.#room;
   }
 
   /** Consumers attached now. */
@@ -99,11 +114,11 @@ export class FrameProducer implements Disposable {
   loan(options: BlockOptions = {}): Frame | null {
     const frame = this.#loanNow();
     if (frame !== undefined) return frame;
-    this.#channel.pool.addWaiter(this.#participant.bit);
+    this.#freeBlock.beginWait?.();
     try {
       return attemptBlocking(this.#lateLoan, options);
     } finally {
-      this.#channel.pool.removeWaiter(this.#participant.bit);
+      this.#freeBlock.endWait?.();
     }
   }
 
@@ -111,11 +126,11 @@ export class FrameProducer implements Disposable {
   async loanAsync(options: AwaitOptions = {}): Promise<Frame | null> {
     const frame = this.#loanNow();
     if (frame !== undefined) return frame;
-    this.#channel.pool.addWaiter(this.#participant.bit);
+    this.#freeBlock.beginWait?.();
     try {
       return await attemptAsync(this.#lateLoan, options);
     } finally {
-      if (!this.#channel.region.closed) this.#channel.pool.removeWaiter(this.#participant.bit);
+      this.#freeBlock.endWait?.();
     }
   }
 

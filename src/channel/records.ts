@@ -9,6 +9,7 @@
  *     for await (const bytes of rx) …                    // or: while (rx.next()) … rx.bytes, rx.offset, rx.length; rx.release()
  */
 
+import type { AppearOptions } from "../memory/backing.ts";
 import { ObjectKind } from "../memory/layout.ts";
 import type { Region } from "../memory/region.ts";
 import { ArgumentError, InUseError } from "../ring/errors.ts";
@@ -75,6 +76,12 @@ export class Records {
   /** Opens records by name, waiting for them if asked to; their shape comes from the segment. */
   static open(region: Region, name: string, options: OpenOptions = {}): Records {
     const entry = region.directory.open(name, ObjectKind.records, options.waitMs);
+    return new Records(region, openRecordsGeometry(region, entry));
+  }
+
+  /** {@link open}, waiting in the event loop; without a time limit by default. */
+  static async openAsync(region: Region, name: string, options: AppearOptions = {}): Promise<Records> {
+    const entry = await region.directory.openAsync(name, ObjectKind.records, options);
     return new Records(region, openRecordsGeometry(region, entry));
   }
 

@@ -9,7 +9,9 @@
  *     using client = Service.open<Move, Position>(region, "motor").client();        // another process
  *     const position = await client.call({ axis: 1, to: 30 }, { timeoutMs: 1000 });
  */
+
 import { loadAfterFence } from "../memory/atomics.ts";
+import type { AppearOptions } from "../memory/backing.ts";
 import { ObjectKind } from "../memory/layout.ts";
 import type { Region } from "../memory/region.ts";
 import { InUseError } from "../ring/errors.ts";
@@ -95,6 +97,16 @@ export class Service<Request = unknown, Response = unknown> {
     return new Service(
       openServiceGeometry(region, region.directory.open(name, ObjectKind.service, options.waitMs)),
     );
+  }
+
+  /** {@link open}, waiting in the event loop; without a time limit by default. */
+  static async openAsync<Request = unknown, Response = unknown>(
+    region: Region,
+    name: string,
+    options: AppearOptions = {},
+  ): Promise<Service<Request, Response>> {
+    const entry = await region.directory.openAsync(name, ObjectKind.service, options);
+    return new Service(openServiceGeometry(region, entry));
   }
 
   get name(): string {

@@ -1,6 +1,6 @@
 /** `physring ls`: the regions of this machine. */
-import { readdirSync } from "node:fs";
 import { PhysringError } from "../ffi/errors.ts";
+import { listRegions } from "../memory/list-regions.ts";
 import { sharedMemoryDirectory } from "../memory/names.ts";
 import { bytes, count, plural } from "./format.ts";
 import { type CommandSpec, helpText, parseOptions } from "./options.ts";
@@ -28,21 +28,6 @@ interface Unreadable {
   readonly code: string;
 }
 
-const FILE = /^physring\.(.+)$/;
-const SIDECAR = /^physring\.([^@]+)(?:@[0-9a-f]+)?\.ctl$/;
-
-/** Names of the regions that have files in the shared-memory directory; a sidecar stands for its device. */
-function regionNames(): string[] {
-  const names = new Set<string>();
-  for (const file of readdirSync(sharedMemoryDirectory(), { withFileTypes: true })) {
-    if (!file.isFile()) continue;
-    const device = SIDECAR.exec(file.name)?.[1];
-    const name = device === undefined ? FILE.exec(file.name)?.[1] : `udmabuf:${device}`;
-    if (name !== undefined) names.add(name);
-  }
-  return [...names].sort();
-}
-
 function read(name: string): RegionReport | Unreadable {
   try {
     return reportRegion(name);
@@ -65,7 +50,7 @@ export async function runLs(args: readonly string[]): Promise<number> {
     return 0;
   }
   const named = options.positionals.length > 0;
-  const all = (named ? options.positionals : regionNames()).map(read);
+  const all = (named ? options.positionals : listRegions().map(({ name }) => name)).map(read);
   const reports = named ? all : all.filter((report) => !isGone(report));
   if (options.has("json")) process.stdout.write(`${JSON.stringify(reports, null, 2)}\n`);
   else

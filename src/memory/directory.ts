@@ -1,6 +1,6 @@
 /** Named objects of a region, and the allocation of its bytes to them (docs/PROTOCOL.md §4). */
 import { tryLockByte, unlockByte } from "../ffi/locks.ts";
-import { retryUntil } from "./backing.ts";
+import { type AppearOptions, retryUntil, retryUntilAsync } from "./backing.ts";
 import type { RegionOffset } from "./brands.ts";
 import { type DirectoryEntry, EntryTable, type Extent, encodeName } from "./directory-entry.ts";
 import { ReadOnlyError, RegionError } from "./errors.ts";
@@ -31,7 +31,8 @@ const KIND_NAMES: ReadonlyMap<number, string> = new Map(
   Object.entries(ObjectKind).map(([name, code]) => [code, name]),
 );
 
-function kindName(kind: number): string {
+/** What an object of this kind is called; `kind 99` for one of a later version. */
+export function kindName(kind: number): string {
   return KIND_NAMES.get(kind) ?? `kind ${kind}`;
 }
 
@@ -96,7 +97,19 @@ export class Directory {
 
   /** Like {@link find}, but waits up to `waitMs` for it, then throws `OBJECT_NOT_FOUND` (saying what exists) or `OBJECT_KIND`. */
   open(name: string, kind: number, waitMs = 0): DirectoryEntry {
-    const entry = retryUntil(waitMs, () => this.find(name));
+    return this.#ofKind(
+      name,
+      kind,
+      retryUntil(waitMs, () => this.find(name)),
+    );
+  }
+
+  /** {@link open}, waiting in the event loop; without a time limit by default. Rejects with the signal's reason, too. */
+  async openAsync(name: string, kind: number, options: AppearOptions = {}): Promise<DirectoryEntry> {
+    return this.#ofKind(name, kind, await retryUntilAsync(options, () => this.find(name)));
+  }
+
+  #ofKind(name: string, kind: number, entry: DirectoryEntry | null): DirectoryEntry {
     if (entry === null) {
       const names = this.list().map((other) => `${kindName(other.kind)} ${JSON.stringify(other.name)}`);
       const existing = names.length === 0 ? "it is empty" : `it has ${names.join(", ")}`;
@@ -108,7 +121,7 @@ export class Directory {
     if (entry.kind !== kind) {
       throw new RegionError(
         "OBJECT_KIND",
-        `${JSON.stringify(name)} in ${this.#host.name} is a ${kindName(entry.kind)}, not a ${kindName(kind)}`,
+        `${JSON.stringify(name)} in ${this.#host.name} is a ${kindName(entry.kind)}, not a ${kindName(kind)}: open it as what it is, or choose another name`,
       );
     }
     return entry;

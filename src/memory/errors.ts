@@ -39,7 +39,9 @@ export type RegionErrorCode =
   | "DIRECTORY_NO_ROOM"
   | "OBJECT_EXISTS"
   | "OBJECT_NOT_FOUND"
-  | "OBJECT_KIND";
+  | "OBJECT_KIND"
+  /** The object is not of the shape that the opener expects. */
+  | "OBJECT_SHAPE";
 
 /** See {@link ReadOnlyError}, which alone has the code `REGION_READ_ONLY`. */
 export class RegionError extends PhysringError {

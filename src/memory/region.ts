@@ -6,6 +6,7 @@
  */
 import { fileStatus, removeEmptyDirectory, removeTree, reopen } from "../ffi/files.ts";
 import { isByteLocked, tryLockByte } from "../ffi/locks.ts";
+import { type AppearOptions, retryUntilAsync } from "./backing.ts";
 import {
   type DeviceAddress,
   type PhysicalAddress,
@@ -14,9 +15,9 @@ import {
   type VirtualAddress,
 } from "./brands.ts";
 import type { ControlArea } from "./control.ts";
-import { Directory } from "./directory.ts";
+import { Directory, kindName } from "./directory.ts";
 import { DIRECTORY_WORDS } from "./directory-entry.ts";
-import { ReadOnlyError, RegionError } from "./errors.ts";
+import { ReadOnlyError, RegionError, type RegionErrorCode } from "./errors.ts";
 import { Directory as DirectoryLayout, LOCK_BASE_OFFSET, LockByte, WORD_BYTES } from "./layout.ts";
 import { type Backend, doorbellDirectoryOf, sharedMemoryPath } from "./names.ts";
 import { addOpenRegion, locateAddress, removeOpenRegion } from "./open-regions.ts";
@@ -32,6 +33,18 @@ import { zeroRange } from "./zero.ts";
 export type { AddressAbsence } from "./physical.ts";
 export type { Addresses } from "./region-addresses.ts";
 export type { RegionCreateOptions, RegionOpenOptions, SyncMode } from "./region-options.ts";
+
+/** An object of a region, as {@link Region.objects} lists it. */
+export interface ObjectInfo {
+  readonly name: string;
+  /** `ring`, `pool`, `channel`, … */
+  readonly kind: string;
+  readonly offset: RegionOffset;
+  readonly sizeBytes: number;
+}
+
+/** Errors of opening that waiting may cure. */
+const MAY_APPEAR: ReadonlySet<RegionErrorCode> = new Set(["REGION_NOT_FOUND", "REGION_BUSY"]);
 
 export class Region implements Disposable {
   readonly name: string;
@@ -79,6 +92,25 @@ export class Region implements Disposable {
    */
   static open(name: string, options: RegionOpenOptions = {}): Region {
     return new Region(openParts(name, options));
+  }
+
+  /**
+   * {@link open}, waiting in the event loop until the region is there and ready; without a time limit by default. Rejects with the signal's
+   * reason, and at the time limit with the error that `open` had last.
+   */
+  static async openAsync(name: string, options: RegionOpenOptions & AppearOptions = {}): Promise<Region> {
+    let last: unknown;
+    const region = await retryUntilAsync(options, () => {
+      try {
+        return Region.open(name, options);
+      } catch (error) {
+        if (!(error instanceof RegionError && MAY_APPEAR.has(error.code))) throw error;
+        last = error;
+        return null;
+      }
+    });
+    if (region === null) throw last;
+    return region;
   }
 
   /**
@@ -223,6 +255,16 @@ export class Region implements Disposable {
       zero: (offset, lengthBytes) => zeroRange(this.#parts.backing, this.#parts.windows, offset, lengthBytes),
     });
     return this.#directory;
+  }
+
+  /** The objects by name and kind, in the order of the directory. Throws `REGION_UNSUPPORTED` on a raw region. */
+  objects(): ObjectInfo[] {
+    return this.directory.list().map(({ name, kind, offset, sizeBytes }) => ({
+      name,
+      kind: kindName(kind),
+      offset,
+      sizeBytes,
+    }));
   }
 
   /** Participants and doorbells. Throws `REGION_UNSUPPORTED` on a raw region. */

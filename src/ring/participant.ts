@@ -45,6 +45,26 @@ interface Chore {
   finishLeaving(): boolean;
 }
 
+/** Waits of one participant for the same thing, whose bit they share. */
+class WaitCounts {
+  readonly #counts = new Map<number, number>();
+
+  /** True for the first. `offset`: of the object in the region. */
+  begin(offset: number): boolean {
+    const count = this.#counts.get(offset) ?? 0;
+    this.#counts.set(offset, count + 1);
+    return count === 0;
+  }
+
+  /** True for the last. */
+  end(offset: number): boolean {
+    const count = (this.#counts.get(offset) ?? 0) - 1;
+    if (count > 0) this.#counts.set(offset, count);
+    else this.#counts.delete(offset);
+    return count <= 0;
+  }
+}
+
 /** This thread's membership in a region. Obtained by {@link Participant.of}; ends with the region handle. */
 export class Participant implements Disposable {
   static readonly #byRegion = new WeakMap<Region, Participant>();
@@ -56,6 +76,8 @@ export class Participant implements Disposable {
   readonly generation: number;
   readonly doorbell: Doorbell;
   readonly ringer: DoorbellRinger;
+  /** @internal Waits under way for what several of them share one bit of ours. */
+  readonly waits = new WaitCounts();
   readonly #lockFd: number;
   readonly #lifeFile: LifeFile;
   readonly #deaths: DeathRoll;

@@ -2,6 +2,7 @@
  * The block pool: equal blocks with a bitmap of holders each (PROTOCOL.md §6). Every step is one atomic word; who may take
  * which step is the whole protocol, so the steps are named after its table.
  */
+
 import {
   compareAndSwap,
   fetchAnd,
@@ -11,6 +12,7 @@ import {
   loadHint,
   storePlain,
 } from "../memory/atomics.ts";
+import type { AppearOptions } from "../memory/backing.ts";
 import type { RegionOffset } from "../memory/brands.ts";
 import { regionOffset } from "../memory/brands.ts";
 import type { DirectoryEntry } from "../memory/directory.ts";
@@ -20,6 +22,8 @@ import type { Region } from "../memory/region.ts";
 import type { DoorbellRinger } from "./doorbell.ts";
 import { ArgumentError, CorruptError } from "./errors.ts";
 import { PoolLayout } from "./layout.ts";
+import type { Participant } from "./participant.ts";
+import type { Waitable } from "./wait-any.ts";
 
 /** Size of a pool; immutable once created and read from the segment by everybody else. */
 export interface PoolGeometry extends PoolShape {
@@ -124,6 +128,11 @@ export class Pool {
     return Pool.at(region, region.directory.open(name, ObjectKind.pool, options.waitMs));
   }
 
+  /** {@link open}, waiting in the event loop; without a time limit by default. */
+  static async openAsync(region: Region, name: string, options: AppearOptions = {}): Promise<Pool> {
+    return Pool.at(region, await region.directory.openAsync(name, ObjectKind.pool, options));
+  }
+
   static at(region: Region, entry: DirectoryEntry): Pool {
     if (entry.kind !== ObjectKind.pool || entry.sizeBytes < PoolLayout.controlOffset) {
       throw new CorruptError(`pool ${entry.name}: directory entry`);
@@ -180,6 +189,21 @@ export class Pool {
       block = next;
     }
     return -1;
+  }
+
+  /** For {@link waitAny}: ready when a block is free for whoever is faster. */
+  waitable(participant: Participant): Waitable {
+    const { offset } = this.entry;
+    return {
+      participant,
+      ready: () => this.hasFree(),
+      beginWait: () => {
+        if (participant.waits.begin(offset)) this.addWaiter(participant.bit);
+      },
+      endWait: () => {
+        if (participant.waits.end(offset) && !this.region.closed) this.removeWaiter(participant.bit);
+      },
+    };
   }
 
   /** A free block exists (a hint). */

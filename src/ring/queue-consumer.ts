@@ -19,7 +19,8 @@ export class QueueConsumer implements Disposable {
   /** Word index of the first peeked slot. */
   at = 0;
   private readonly queue: QueueGeometry;
-  private readonly participant: Participant;
+  /** @internal */
+  readonly participant: Participant;
   private readonly lanes: SpscConsumer[];
   private readonly waiter: QueueWaiter;
   private current: SpscConsumer;
@@ -98,6 +99,17 @@ export class QueueConsumer implements Disposable {
   /** The queue was ended, its producers have left and it is empty: no message will come. */
   get ended(): boolean {
     return isOver(this.queue);
+  }
+
+  /** @internal For {@link waitAny}. */
+  beginWait(): void {
+    this.waiter.begin();
+  }
+
+  /** @internal */
+  endWait(): void {
+    this.waiter.end();
+    this.waiter.passOn();
   }
 
   /** Blocks the thread until there is a message; false at the time limit, or when the queue {@link ended}. */

@@ -21,7 +21,8 @@ const MOST_CLAIMS = 8;
 export class QueueProducer extends SpscProducer implements Disposable {
   readonly lane: number;
   private readonly queue: QueueGeometry;
-  private readonly participant: Participant;
+  /** @internal */
+  readonly participant: Participant;
   private readonly sleepers: Sleepers;
   private readonly blocks: boolean;
   private open = true;

@@ -74,11 +74,11 @@ export class QueueWaiter implements Condition {
     if (this.sleepers.any() && this.message.ready()) this.sleepers.rouseOne(this.participant.ringer);
   }
 
-  private begin(): void {
+  begin(): void {
     if (this.waits++ === 0) this.sleepers.lieDown(this.participant.bit);
   }
 
-  private end(): void {
+  end(): void {
     if (--this.waits === 0 && !this.participant.region.closed) this.sleepers.getUp(this.participant.bit);
   }
 }

@@ -7,6 +7,7 @@
  *
  * Order: first in, first out for each producer, none between producers.
  */
+import type { AppearOptions } from "../memory/backing.ts";
 import { ObjectKind } from "../memory/layout.ts";
 import type { Region } from "../memory/region.ts";
 import { ArgumentError, InUseError } from "./errors.ts";
@@ -100,6 +101,12 @@ export class Queue {
   /** Opens a queue by name, waiting for it if asked to; its shape comes from the segment. */
   static open(region: Region, name: string, options: OpenOptions = {}): Queue {
     const entry = region.directory.open(name, ObjectKind.queue, options.waitMs);
+    return new Queue(region, openQueueGeometry(region, entry));
+  }
+
+  /** {@link open}, waiting in the event loop; without a time limit by default. */
+  static async openAsync(region: Region, name: string, options: AppearOptions = {}): Promise<Queue> {
+    const entry = await region.directory.openAsync(name, ObjectKind.queue, options);
     return new Queue(region, openQueueGeometry(region, entry));
   }
 

@@ -6,10 +6,13 @@
  *     const rx = Ring.open(region, "commands").consumer();                               // another
  */
 import { loadAfterFence } from "../memory/atomics.ts";
+import type { AppearOptions } from "../memory/backing.ts";
+import type { DirectoryEntry } from "../memory/directory.ts";
 import { ObjectKind } from "../memory/layout.ts";
 import type { Region } from "../memory/region.ts";
 import type { DoorbellRinger, WaitStrategy } from "./doorbell.ts";
 import { InUseError } from "./errors.ts";
+import { expectShape } from "./expect-shape.ts";
 import { RingLayout } from "./layout.ts";
 import { attachOwner, detachOwner, ownerParticipant } from "./owner.ts";
 import { Participant } from "./participant.ts";
@@ -22,6 +25,7 @@ import {
   writeRing,
 } from "./ring-geometry.ts";
 import { SpscConsumer, SpscProducer } from "./spsc.ts";
+import type { Waitable } from "./wait-any.ts";
 
 /** For opening an object that somebody else creates. */
 export interface OpenOptions {
@@ -66,12 +70,28 @@ export class Ring {
     return new Ring(region, openRingGeometry(region, entry));
   }
 
-  /** Opens a ring by name, waiting for it if asked to; its shape comes from the segment. */
-  static open(region: Region, name: string, options: OpenOptions = {}): Ring {
-    return new Ring(
-      region,
-      openRingGeometry(region, region.directory.open(name, ObjectKind.ring, options.waitMs)),
-    );
+  /**
+   * Opens a ring by name, waiting for it if asked to. Its shape comes from the segment; numbers given here are what the caller can deal with.
+   * @throws RegionError `OBJECT_NOT_FOUND`, `OBJECT_KIND`, `OBJECT_SHAPE`
+   */
+  static open(region: Region, name: string, options: OpenOptions & Partial<RingShape> = {}): Ring {
+    return Ring.#checked(region, region.directory.open(name, ObjectKind.ring, options.waitMs), options);
+  }
+
+  /** {@link open}, waiting in the event loop; without a time limit by default. */
+  static async openAsync(
+    region: Region,
+    name: string,
+    options: AppearOptions & Partial<RingShape> = {},
+  ): Promise<Ring> {
+    return Ring.#checked(region, await region.directory.openAsync(name, ObjectKind.ring, options), options);
+  }
+
+  static #checked(region: Region, entry: DirectoryEntry, expected: Partial<RingShape>): Ring {
+    const geometry = openRingGeometry(region, entry);
+    const { slotBytes, capacity } = expected;
+    expectShape(`ring ${entry.name}`, geometry, { slotBytes, capacity });
+    return new Ring(region, geometry);
   }
 
   /** Becomes the producer. @throws InUseError when another live participant is */
@@ -97,8 +117,9 @@ export class Ring {
 }
 
 /** The producer end of a named ring; wakes a sleeping consumer at commit. */
-export class RingProducer extends SpscProducer implements Disposable {
-  private readonly participant: Participant;
+export class RingProducer extends SpscProducer implements Disposable, Waitable {
+  /** @internal */
+  readonly participant: Participant;
   private readonly ringer: DoorbellRinger;
   private open = true;
 
@@ -138,8 +159,9 @@ export class RingProducer extends SpscProducer implements Disposable {
 }
 
 /** The consumer end of a named ring; wakes a sleeping producer at release. */
-export class RingConsumer extends SpscConsumer implements Disposable {
-  private readonly participant: Participant;
+export class RingConsumer extends SpscConsumer implements Disposable, Waitable {
+  /** @internal */
+  readonly participant: Participant;
   private readonly ringer: DoorbellRinger;
   private open = true;
 

@@ -3,7 +3,6 @@ import { describe, expect, test } from "bun:test";
 import { Channel, type ChannelOptions } from "../../src/channel/channel.ts";
 import type { FrameConsumer } from "../../src/channel/consumer.ts";
 import type { FrameProducer } from "../../src/channel/producer.ts";
-import { waitAny } from "../../src/channel/wait-any.ts";
 import { Region } from "../../src/memory/region.ts";
 import {
   ArgumentError,
@@ -14,6 +13,7 @@ import {
   SameHandleError,
   WaitTimeoutError,
 } from "../../src/ring/errors.ts";
+import { waitAny } from "../../src/ring/wait-any.ts";
 import { uniqueName } from "../support/regions.ts";
 
 /** One region with as many handles (participants) as a test wants. */

@@ -161,7 +161,7 @@ describe("a half-made region", () => {
     using scratch = new ScratchName("killed-creator");
     const script = `
       const { createShm } = await import(${JSON.stringify(new URL("../../src/memory/shm.ts", import.meta.url).pathname)});
-      createShm({ name: "x", path: ${JSON.stringify(scratch.path)} }, { sizeBytes: 65536, force: false, sparse: false, mode: 0o600 });
+      createShm({ name: "x", path: ${JSON.stringify(scratch.path)} }, { sizeBytes: 65536, force: false, sparse: false, mode: 0o600, group: null });
       process.kill(process.pid, "SIGKILL");`;
     expect(Bun.spawnSync([process.execPath, "-e", script]).signalCode).toBe("SIGKILL");
     expectCode("REGION_NOT_FOUND", () => Region.open(scratch.name));
