@@ -4,7 +4,8 @@ import { tmpdir } from "node:os";
 
 const SOURCES = `${import.meta.dir}/c`;
 const FLAGS = ["-O3", "-march=native", "-Wall"];
-const PROGRAMS = ["probe", "oneway", "roundtrip", "frames"];
+const PROGRAMS = ["probe", "oneway", "roundtrip", "frames", "records"];
+const HEADERS = `${import.meta.dir}/../include`;
 
 /** Where the programs are, or why one is missing. */
 export interface Binaries {
@@ -30,7 +31,8 @@ function processorKey(): string {
 
 function sourcesKey(extra: readonly string[]): string {
   const hash = new Bun.CryptoHasher("sha256");
-  for (const file of readdirSync(SOURCES).sort()) hash.update(readFileSync(`${SOURCES}/${file}`));
+  for (const directory of [SOURCES, HEADERS])
+    for (const file of readdirSync(directory).sort()) hash.update(readFileSync(`${directory}/${file}`));
   return hash
     .update([processorKey(), ...FLAGS, ...extra].join("\n"))
     .digest("hex")

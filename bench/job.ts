@@ -7,7 +7,7 @@ export interface Job {
   /** Region, file or socket that the two ends share. */
   readonly name: string;
   /** `objects`: JavaScript objects, see objects.ts. */
-  readonly kind: "stream" | "frames" | "roundtrip" | "objects" | "queue";
+  readonly kind: "stream" | "frames" | "roundtrip" | "objects" | "queue" | "records";
   /** Words of a message; of a frame when `kind` is frames. */
   readonly words: number;
   readonly capacity: number;
@@ -20,6 +20,8 @@ export interface Job {
   readonly waiting: Waiting;
   /** Pause before each round trip, so that the other end has fallen asleep. */
   readonly idleMs: number;
+  /** Kind `records` only: consumers, of which each gets every message. */
+  readonly readers?: number;
   /** Kind `queue` only. */
   readonly queue?: QueueJob;
   /** CPU for the second thread of peers that use a Worker, or for the second process they start. */

@@ -10,6 +10,8 @@ export interface Measure {
   readonly waiting: Waiting;
   readonly idleMs: number;
   readonly queue?: QueueJob;
+  /** Kind `records` only: consumers, of which each gets every message; the rate counts deliveries. */
+  readonly readers?: number;
   /** Systems that must be clean in the same round for the round to count. */
   readonly keySystems: readonly string[];
 }
@@ -20,6 +22,12 @@ export const FRAME_CAPACITY = 8;
 
 function stream(id: string, title: string, bytes: number, burst: number, keySystems = KEYS): Measure {
   return { id, title, kind: "stream", words: bytes / 4, burst, waiting: "spin", idleMs: 0, keySystems };
+}
+
+function records(id: string, title: string, readers: number): Measure {
+  const waiting = readers > 1 ? "spin-then-futex" : "spin";
+  const keySystems = ["records", "records-c"];
+  return { id, title, kind: "records", words: 16, burst: 32, waiting, idleMs: 0, readers, keySystems };
 }
 
 function queue(id: string, title: string, job: QueueJob, keySystems: readonly string[]): Measure {
@@ -75,6 +83,8 @@ export const MEASURES: readonly Measure[] = [
     "queue",
     "rte_ring",
   ]),
+  records("records64-32", "records 64 B, burst 32", 1),
+  records("broadcast2-32", "records 64 B, burst 32, broadcast to 2: deliveries", 2),
   roundTrip("roundtrip-spin", "round trip 64 B, spin", "spin", 0),
   roundTrip("roundtrip-futex", "round trip 64 B, spin then futex", "spin-then-futex", 0),
   roundTrip("roundtrip-idle", "round trip 64 B, futex after 1 ms idle", "spin-then-futex", 1),
@@ -96,6 +106,10 @@ function target(measure: string, sense: Target["sense"], limit: number, title: s
   return { measure, system: "physring", base: "c", limit, sense, title };
 }
 
+function recordsTarget(measure: string, title: string): Target {
+  return { measure, system: "records", base: "records-c", limit: 0.8, sense: "at least", title };
+}
+
 function queueTarget(measure: string, base: string, limit: number, title: string): Target {
   return { measure, system: "queue", base, limit, sense: "at least", title };
 }
@@ -109,6 +123,8 @@ export const TARGETS: readonly Target[] = [
   target("roundtrip-futex", "at most", 1.2, "round trip, spin then futex, p50 / C"),
   target("roundtrip-idle", "at most", 1.2, "round trip, futex after idle, p50 / C"),
   target("frames-1m", "at least", 0.95, "1 MiB frames, fill and read in place, rate / C"),
+  recordsTarget("records64-32", "records 64 B, burst 32, rate / C"),
+  recordsTarget("broadcast2-32", "broadcast to 2, deliveries / C"),
   queueTarget("mpsc1-32", "queue-ring", 0.8, "work queue, 1 producer, rate / SPSC ring"),
   queueTarget("mpsc2-32", "queue-c", 0.8, "work queue, 2 producers, rate / C"),
   queueTarget("mpmc-32", "rte_ring", 0.5, "work queue with shared heads, rate / rte_ring MP/MC"),

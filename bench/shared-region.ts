@@ -1,5 +1,6 @@
 /** The region that two TypeScript peers share: rings "there" and "back", and blocks for frames behind them. */
 import { Messages } from "../src/channel/messages.ts";
+import { Records } from "../src/channel/records.ts";
 import { Region } from "../src/memory/region.ts";
 import { Queue } from "../src/ring/queue.ts";
 import { Ring } from "../src/ring/ring.ts";
@@ -14,6 +15,12 @@ export function createSharedRegion(job: Job): Region {
   const frames = job.kind === "frames";
   const blockBytes = frames ? job.capacity * job.words * 4 : 0;
   const region = Region.create(job.name, { size: BLOCKS_OFFSET + blockBytes });
+  if (job.readers !== undefined) {
+    // As many bytes as the slots of a ring: a record of 64 bytes takes 72.
+    const capacityBytes = 2 ** Math.ceil(Math.log2(job.capacity * job.words * 4));
+    Records.create(region, "records", { capacityBytes, maxConsumers: job.readers });
+    return region;
+  }
   if (job.kind === "objects")
     Messages.create(region, "objects", { capacityBytes: 2 ** 20, shapes: [READING_SHAPE] });
   if (job.kind === "objects") return region;

@@ -3,6 +3,7 @@ import type { Binaries } from "./build.ts";
 import type { Job } from "./job.ts";
 import { FRAME_CAPACITY, type Measure } from "./measures.ts";
 import { QUEUE_SYSTEMS } from "./queue-systems.ts";
+import { RECORDS_SYSTEMS } from "./records-systems.ts";
 
 /** How many messages: `warm` legs let the engine compile, `legs` legs are timed. */
 export interface Volume {
@@ -191,14 +192,16 @@ function messagesOneByOne(measure: Measure): boolean {
   return measure.burst === 1 && (measure.kind !== "roundtrip" || measure.waiting === "await");
 }
 
-/** Work queues have systems of their own. */
-function notQueues(system: System): System {
-  return { ...system, volume: (measure) => (measure.kind === "queue" ? null : system.volume(measure)) };
+/** Work queues and records have systems of their own. */
+function ringsOnly(system: System): System {
+  const others: readonly Job["kind"][] = ["queue", "records"];
+  return { ...system, volume: (measure) => (others.includes(measure.kind) ? null : system.volume(measure)) };
 }
 
 export const SYSTEMS: readonly System[] = [
-  ...[c, physring, physringWaking, boost, ringbuf, ipc, unixSocket, postMessage].map(notQueues),
+  ...[c, physring, physringWaking, boost, ringbuf, ipc, unixSocket, postMessage].map(ringsOnly),
   ...QUEUE_SYSTEMS,
+  ...RECORDS_SYSTEMS,
 ];
 
 export function jobFor(
@@ -210,8 +213,9 @@ export function jobFor(
 ): Job {
   const volume = system.volume(measure);
   if (volume === null) throw new Error(`${system.id} does not do ${measure.id}`);
-  const { kind, words, burst, waiting, idleMs, queue } = measure;
+  const { kind, words, burst, waiting, idleMs, queue, readers } = measure;
   const slots = kind === "frames" ? FRAME_CAPACITY : capacity;
   const job = { role: "", name, kind, words, burst, waiting, idleMs, capacity: slots, secondCpu, ...volume };
+  if (readers !== undefined) return { ...job, readers };
   return queue === undefined ? job : { ...job, queue };
 }

@@ -1,6 +1,6 @@
 /** The table of model checks: which file, with which -D, and how a deliberately broken variant must fail. */
 export interface ModelCase {
-  readonly file: "doorbell" | "ring" | "pool" | "drop_oldest";
+  readonly file: "doorbell" | "ring" | "pool" | "drop_oldest" | "records";
   readonly title: string;
   readonly defines: readonly string[];
   /** Broken on purpose: the first error SPIN reports must match. Absent: the model is good and the search must be exhaustive. */
@@ -24,6 +24,9 @@ const pool = (title: string, defines: string[], fails?: RegExp): ModelCase =>
   make("pool", title, defines, fails);
 const drop = (title: string, defines: string[], fails?: RegExp): ModelCase =>
   make("drop_oldest", title, defines, fails);
+
+const records = (title: string, defines: string[], fails?: RegExp): ModelCase =>
+  make("records", title, defines, fails);
 
 function make(file: ModelCase["file"], title: string, defines: string[], fails?: RegExp): ModelCase {
   return fails === undefined ? { file, title, defines } : { file, title, defines, fails };
@@ -152,5 +155,39 @@ export const modelCases: readonly ModelCase[] = [
     "cleaner moves the head first and dies",
     ["CRASHES=2", "KILLS=5", "LEAVES=0", "FROM=2", "BUG_CLEANER_HEAD_FIRST"],
     LEAK,
+  ),
+
+  records("producer or consumer dies", ["MESSAGES=4", "CONSUMERS=1", "CRASHES=1"]),
+  records("joins twice, history", ["MESSAGES=4", "CONSUMERS=1", "STAYS=2", "HISTORY"]),
+  records("evicted, joins again", ["MESSAGES=4", "CONSUMERS=1", "STAYS=2", "EVICTIONS=1"]),
+  records("two consumers, two cursors", ["MESSAGES=2", "CURSORS=2"]),
+  records("two consumers, one cursor", ["MESSAGES=2", "EVICTIONS=1"]),
+  records("lossy, the producer dies", ["MESSAGES=5", "LOSSY", "CRASHES=1"]),
+  records("lossy, long message first", ["MESSAGES=6", "LOSSY", "FIRST_LONG=1"]),
+  deep(records("two consumers, two cursors", ["MESSAGES=3", "CURSORS=2"])),
+  deep(records("two consumers, one cursor, evicted", ["MESSAGES=3", "EVICTIONS=1"])),
+  deep(
+    records("joins twice, history, one dies", [
+      "MESSAGES=3",
+      "CONSUMERS=1",
+      "STAYS=2",
+      "HISTORY",
+      "CRASHES=1",
+    ]),
+  ),
+  records("no second scan after the claim", ["MESSAGES=4", "CONSUMERS=1", "BUG_NO_SECOND_SCAN"], /x==/),
+  records("joiner does not look at the claim", ["MESSAGES=4", "CONSUMERS=1", "BUG_JOIN_WITHOUT_LOOK"], /x==/),
+  records(
+    "evicted consumer believes what it read",
+    ["MESSAGES=4", "CONSUMERS=1", "EVICTIONS=1", "BUG_EVICTED_BELIEVES"],
+    /x==/,
+  ),
+  records("one mark", ["MESSAGES=3", "CONSUMERS=1", "CRASHES=1", "BUG_ONE_MARK"], /h==/),
+  records("lossy: claim behind the bytes", ["MESSAGES=4", "LOSSY", "BUG_CLAIM_AFTER_BYTES"], /x==/),
+  records("lossy: no look behind the copy", ["MESSAGES=4", "LOSSY", "BUG_NO_LOOK_BEHIND"], /x==/),
+  records(
+    "lossy: header believed at once",
+    ["MESSAGES=6", "LOSSY", "FIRST_LONG=1", "BUG_HEADER_BELIEVED"],
+    /h%4|h\/4|h==/,
   ),
 ];
