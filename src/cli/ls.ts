@@ -116,6 +116,10 @@ function objectText(object: ObjectReport): string {
         `published ${count(object.published)}, dropped ${count(counters.droppedNewest)}, evicted ${count(counters.evicted)}`
       );
     }
+    case "hardware queue": {
+      const who = object.quarantined ? "QUARANTINED" : end(object.owner);
+      return `${head}  queue ${object.queue} of ${object.registers}, ${object.capacity} commands  ${who}  ${plural(object.heldBlocks, "block")} with the hardware`;
+    }
     case "cell":
       return `${head}  version ${count(object.version)}, up to ${bytes(object.valueBytes)} in ${object.bufferCount} buffers  ${end(object.writer)} -> any reader`;
     case "queue": {

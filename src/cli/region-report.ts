@@ -9,6 +9,7 @@ import { openCellGeometry } from "../ring/cell-geometry.ts";
 import { CellLayout } from "../ring/cell-layout.ts";
 import { openChannelGeometry } from "../ring/channel-geometry.ts";
 import { usedSlots } from "../ring/drop-oldest.ts";
+import { HardwareQueue } from "../ring/hardware-queue.ts";
 import { ChannelLayout, RingLayout } from "../ring/layout.ts";
 import { ownerParticipant } from "../ring/owner.ts";
 import { listParticipants } from "../ring/participant.ts";
@@ -112,6 +113,17 @@ export type ObjectDetail =
       readonly manyConsumers: boolean;
       readonly counters: QueueCounters;
     }
+  | {
+      readonly kind: "hardware queue";
+      readonly registers: string;
+      readonly queue: number;
+      readonly capacity: number;
+      readonly owner: number | null;
+      /** Its owner died and it did not go idle. */
+      readonly quarantined: boolean;
+      /** Blocks that the hardware has. */
+      readonly heldBlocks: number;
+    }
   | { readonly kind: "unknown"; readonly error: string };
 
 export type ObjectReport = {
@@ -155,6 +167,7 @@ function detailOf(region: Region, entry: DirectoryEntry): ObjectDetail {
     if (entry.kind === ObjectKind.cell) return cellDetail(region, entry);
     if (entry.kind === ObjectKind.queue) return queueDetail(region, entry);
     if (entry.kind === ObjectKind.service) return serviceDetail(region, entry);
+    if (entry.kind === ObjectKind.hardwareQueue) return hardwareQueueDetail(region, entry);
     return { kind: "unknown", error: `kind ${entry.kind} is unknown to this version` };
   } catch (error) {
     return { kind: "unknown", error: error instanceof Error ? error.message : String(error) };
@@ -181,6 +194,19 @@ function ringDetail(region: Region, entry: DirectoryEntry): ObjectDetail {
 function poolDetail(region: Region, entry: DirectoryEntry): ObjectDetail {
   const pool = Pool.at(region, entry);
   return { kind: "pool", ...pool.geometry, freeBlocks: pool.countFree() };
+}
+
+function hardwareQueueDetail(region: Region, entry: DirectoryEntry): ObjectDetail {
+  const queue = HardwareQueue.at(region, entry);
+  return {
+    kind: "hardware queue",
+    registers: queue.registers,
+    queue: queue.queue,
+    capacity: 1 << queue.capacityLog2,
+    owner: queue.owner < 0 ? null : queue.owner,
+    quarantined: queue.quarantined,
+    heldBlocks: queue.heldHint(),
+  };
 }
 
 function cellDetail(region: Region, entry: DirectoryEntry): ObjectDetail {

@@ -306,6 +306,14 @@ export class HardwareQueue {
     return count;
   }
 
+  /** {@link countHeld} by plain loads of the table alone: for observers, whose mapping cannot be written. */
+  heldHint(): number {
+    let count = 0;
+    for (let block = 0; block < this.pool.geometry.blockCount; block++)
+      if (loadHint(this.words, this.heldWord + block) !== 0) count++;
+    return count;
+  }
+
   private isHeldAs(block: number, held: number): boolean {
     return held === (((this.pool.generation(block) & HELD_GENERATION_MASK) << 1) | 1);
   }
