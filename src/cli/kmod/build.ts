@@ -207,5 +207,5 @@ function text({ release, module, vermagic, warnings, command, compiler }: BuildR
   const next = isRunning
     ? `next: sudo physring kmod install --module ${module} udmabuf0=64MiB\n`
     : `next: copy it to the machine with kernel ${release}; there: insmod ${MODULE_FILE} udmabuf0=67108864\n`;
-  return `${notes}built ${module}\n  for kernel ${vermagic ?? release}, with ${compiler}\n${next}`;
+  return `${notes}built ${module}\n  for kernel ${(vermagic ?? release).trim()}, with ${compiler}\n${next}`;
 }
