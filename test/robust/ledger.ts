@@ -43,6 +43,11 @@ export class Ledger implements Disposable {
     Atomics.store(this.#words, this.#line(incarnation), count);
   }
 
+  /** Numbers below this were published by `incarnation` for certain. */
+  committedBy(incarnation: number): number {
+    return Atomics.load(this.#words, this.#line(incarnation));
+  }
+
   /** Receiver. False: somebody received it before. */
   received(incarnation: number, number: number): boolean {
     const bit = 1 << (number & 31);

@@ -13,6 +13,7 @@ import type { Actor } from "./actor-roles.ts";
 import type { Ledger } from "./ledger.ts";
 import { cell } from "./parts-cell.ts";
 import { queueDropOldest, queueMany, queueOne } from "./parts-queue.ts";
+import { recordsEvicting, recordsLossy, recordsReliable } from "./parts-records.ts";
 import { service } from "./parts-service.ts";
 
 export interface Part {
@@ -40,4 +41,13 @@ export interface Topology {
   verify(after: Aftermath): string[] | Promise<string[]>;
 }
 
-export const topologies: readonly Topology[] = [queueOne, queueMany, queueDropOldest, cell, service];
+export const topologies: readonly Topology[] = [
+  queueOne,
+  queueMany,
+  queueDropOldest,
+  cell,
+  service,
+  recordsReliable,
+  recordsEvicting,
+  recordsLossy,
+];
