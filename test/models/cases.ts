@@ -1,6 +1,6 @@
 /** The table of model checks: which file, with which -D, and how a deliberately broken variant must fail. */
 export interface ModelCase {
-  readonly file: "doorbell" | "ring" | "pool" | "drop_oldest" | "records";
+  readonly file: "doorbell" | "ring" | "pool" | "drop_oldest" | "records" | "service";
   readonly title: string;
   readonly defines: readonly string[];
   /** Broken on purpose: the first error SPIN reports must match. Absent: the model is good and the search must be exhaustive. */
@@ -27,6 +27,9 @@ const drop = (title: string, defines: string[], fails?: RegExp): ModelCase =>
 
 const records = (title: string, defines: string[], fails?: RegExp): ModelCase =>
   make("records", title, defines, fails);
+
+const service = (title: string, defines: string[], fails?: RegExp): ModelCase =>
+  make("service", title, defines, fails);
 
 function make(file: ModelCase["file"], title: string, defines: string[], fails?: RegExp): ModelCase {
   return fails === undefined ? { file, title, defines } : { file, title, defines, fails };
@@ -190,4 +193,12 @@ export const modelCases: readonly ModelCase[] = [
     ["MESSAGES=6", "LOSSY", "FIRST_LONG=1", "BUG_HEADER_BELIEVED"],
     /h%4|h\/4|h==/,
   ),
+
+  service("two servers, two clients, one death", []),
+  service("two deaths", ["CALLS=1", "CRASHES=2"]),
+  service("nobody dies", ["CRASHES=0"]),
+  service("server's stay read after the request was sent", ["BUG_STAY_AFTER_REQUEST"], DEADLOCK),
+  service("server seen before it joined the requests", ["BUG_OWNER_BEFORE_CURSOR"], DEADLOCK),
+  service("an earlier client's answer taken for one's own", ["BUG_ANYBODYS_ANSWER"], /res_stay/),
+  service("server looked at after the answers", ["BUG_SERVER_AFTER_ANSWERS"], /!/),
 ];
