@@ -134,3 +134,21 @@ for (const args of [[], ["--slow"]]) {
     if (args.length > 0) expect(gaps).toBeGreaterThan(0);
   });
 }
+
+test("a motor and two clients that ask it", async () => {
+  using shm = new SharedDirectory();
+  const motor = example("service", ["serve"], shm);
+  await until("the motor is ready", () => motor.stdout.includes("ready"));
+  const clients = [example("service", ["move", "30", "45"], shm), example("service", ["move", "-10"], shm)];
+  const done = await Promise.all(clients.map((job) => job.finished));
+  motor.signalGroup("SIGINT");
+  expect(done.map(({ code, stderr }) => [code, stderr])).toEqual([
+    [0, ""],
+    [0, ""],
+  ]);
+  expect(done[0]!.stdout).toContain("axis 0 is at 30\naxis 0 is at 45\n");
+  expect(done[1]!.stdout).toContain("axis 0 is at -10\n");
+  for (const { stdout } of done)
+    expect(Number(/(\d+) positions seen, 0 missed/.exec(stdout)?.[1])).toBeGreaterThan(9);
+  expect((await motor.finished).code).toBe(0);
+});
