@@ -13,12 +13,18 @@ scenario_arguments() {
 	# Only against a guest that hangs: a busy machine takes several times what a free one does.
 	LIMIT_SECONDS=600
 	MEMORY=1024
+	MACHINE=q35,kernel-irqchip=off
+	SIMULATED_BOARD=false
 	case $1 in
 	# What is zero is so because the module cleared it.
 	main) APPEND="init_on_alloc=0" ;;
 	iommu)
 		APPEND="intel_iommu=on"
 		DEVICES=(-device intel-iommu "${DEVICES[@]}")
+		;;
+	fpga)
+		SIMULATED_BOARD=true
+		DEVICES+=(-device pci-testdev)
 		;;
 	swiotlb) APPEND="swiotlb=force" ;;
 	# The kernel at a random place may halve what is free: two buffers of gibibytes need it where
@@ -43,7 +49,7 @@ qemu_command() {
 	fi
 	case $2 in
 	x86_64-*)
-		QEMU=(qemu-system-x86_64 -machine q35,kernel-irqchip=off -cpu max
+		QEMU=(qemu-system-x86_64 -machine "$MACHINE" -cpu max
 			-device "isa-debug-exit,iobase=0xf4,iosize=0x04"
 			-append "console=ttyS0 $append" "${common[@]}")
 		;;
@@ -72,6 +78,9 @@ add_to_tree() {
 boot_scenario() {
 	local target=$1 scenario=$2 started=$SECONDS log status=0 good bad skips
 	log=$CACHE/log-$target-$scenario
+	if $SIMULATED_BOARD && ! board_start "$target-$scenario"; then
+		return 0
+	fi
 	qemu_command "$scenario" "$target"
 	timeout -k 5 "$LIMIT_SECONDS" "${QEMU[@]}" </dev/null 2>&1 | tr -d '\r' >"$log" || status=$?
 	if $verbose; then cat "$log"; fi
@@ -94,6 +103,7 @@ boot_scenario() {
 		echo "not ok $target/$scenario: no test ran"
 		bad=$((bad + 1))
 	fi
+	if $SIMULATED_BOARD; then board_end "$target/$scenario"; fi
 	skips=$(grep -c '^skip ' "$log" || true)
 	grep -h '^skip ' "$log" | sed "s|^skip |SKIPPED $target/$scenario: |" || true
 	echo "# $target/$scenario: $good passed, $bad failed, $skips skipped in $((SECONDS - started)) s"

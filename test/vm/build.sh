@@ -32,6 +32,11 @@ build_modules() {
 	find "$BUILD/kmod" "$BUILD/importer" \( -name '*.o' -o -name '.*.cmd' -o -name '*.ko' \
 		-o -name '*.mod*' -o -name probed.h \) -delete
 	make_module kmod CONFIG_U_DMA_BUF=m W=1 C=2 CF=-Wcontext "${MAKE_ARCH[@]}"
+	if [ "$target" = x86_64-6.1 ]; then
+		rm -rf "$BUILD/ivshmem_uio"
+		cp -r "$VM_DIR/guest/ivshmem_uio" "$BUILD/ivshmem_uio"
+		make_module ivshmem_uio W=1 C=2 CF=-Wcontext "${MAKE_ARCH[@]}"
+	fi
 	make_module importer KBUILD_EXTRA_SYMBOLS="$BUILD/kmod/Module.symvers" "${MAKE_ARCH[@]}"
 }
 
@@ -123,6 +128,15 @@ copy_kernel_modules() {
 		esac
 		echo "$file"
 	done >"$BUILD/root/modules/order"
+}
+
+# What scenario fpga loads itself.
+copy_uio_modules() {
+	local name
+	for name in uio uio_pci_generic; do
+		cp "$IMAGE/lib/modules/$RELEASE/kernel/drivers/uio/$name.ko" "$BUILD/root/modules/"
+	done
+	cp "$BUILD/ivshmem_uio/ivshmem-uio.ko" "$BUILD/root/modules/"
 }
 
 # Bun itself comes over 9p; its libraries are small enough to be carried along.
@@ -217,6 +231,7 @@ build_target() {
 	cp "$BUILD/kmod/u-dma-buf.ko" "$BUILD/importer/udb-importer.ko" "$BUILD/root/modules/"
 	build_programs
 	copy_kernel_modules
+	[ "$target" != x86_64-6.1 ] || copy_uio_modules
 	copy_bun "$target"
 	[ -z "$BUN" ] || build_as_user "$target"
 	build_initrd

@@ -98,10 +98,11 @@ fetch_package() {
 
 # fetch_image APT DIRECTORY PACKAGE: the parts of a kernel that a guest needs.
 fetch_image() {
-	[ -e "$2/complete" ] && return 0
+	[ -e "$2/complete" ] && ls -d "$2"/lib/modules/*/kernel/drivers/uio >/dev/null 2>&1 && return 0
+	rm -rf "$2"
 	fetch_package "$@" './boot/vmlinuz-*' './lib/modules/*/modules.*' \
 		'./lib/modules/*/kernel/fs/*' './lib/modules/*/kernel/net/9p/*' \
-		'./lib/modules/*/kernel/drivers/virtio/*' './lib/modules/*/kernel/drivers/block/*' \
+		'./lib/modules/*/kernel/drivers/virtio/*' './lib/modules/*/kernel/drivers/uio/*' './lib/modules/*/kernel/drivers/block/*' \
 		'./lib/modules/*/kernel/lib/*' './lib/modules/*/kernel/crypto/*'
 	depmod -b "$2" "$(ls "$2/lib/modules")"
 }

@@ -21,6 +21,7 @@ JOBS=${PHYSRING_VM_JOBS:-2}
 . "$VM_DIR/build.sh"
 . "$VM_DIR/boot.sh"
 . "$VM_DIR/jobs.sh"
+. "$VM_DIR/simulated_board.sh"
 . "$VM_DIR/tree.sh"
 
 install_deps=false
@@ -42,7 +43,7 @@ skipped=0
 # One target is a kernel; each of its scenarios is a boot, except of the tree, which is only built.  What runs
 # longest comes first.
 TARGETS=(x86_64-6.1 arm64-6.1 x86_64-6.12 arm64-6.12 tree-6.1)
-SCENARIOS_x86_64_6_1=(main library iommu swiotlb large fuzz)
+SCENARIOS_x86_64_6_1=(main library fpga iommu swiotlb large fuzz)
 SCENARIOS_x86_64_6_12=(smoke)
 SCENARIOS_arm64_6_1=(main devicetree devicetree-max library board)
 SCENARIOS_arm64_6_12=(smoke)
