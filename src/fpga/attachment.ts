@@ -41,8 +41,6 @@ export interface RunOptions {
 
 const DEFAULT_CAPACITY = 64;
 const DEFAULT_PARTS = 8;
-/** Hardware needs microseconds; a simulated board on a busy machine may get no processor for seconds. */
-const START_LIMIT_MS = 15_000;
 const LIST_ALIGN_BYTES = 64;
 
 /** Creates the object of queue `shape.queue` in the region.
@@ -163,7 +161,7 @@ export class Attachment {
   /** The constructor failed: nothing was submitted, but the core may have started. */
   #giveUp(): void {
     if (this.object.started) requestStop(this.core.registers, this.page, this.#epoch);
-    const stopped = !this.object.started || this.awaitStopped(START_LIMIT_MS);
+    const stopped = !this.object.started || this.awaitStopped(this.core.answerLimitMs);
     if (stopped) this.settle();
     this.detach(!stopped);
   }
@@ -205,13 +203,13 @@ export class Attachment {
       pacePolicy: PacePolicy[this.#options.pacePolicy ?? "wait"],
     });
     const running = (this.#epoch << StopRegisters.epochShift) | StopRegisters.stateRunning;
-    const deadlineMs = performance.now() + START_LIMIT_MS;
+    const deadlineMs = performance.now() + core.answerLimitMs;
     for (let now = ring.readState(); now !== running; now = ring.readState()) {
       if (now === ((this.#epoch << StopRegisters.epochShift) | StopRegisters.stateHalted))
         throw new QueueHaltedError(this.haltCode);
       if (core.registers.read(StopRegisters.magic) === StopRegisters.magicGone)
         throw new DeviceGoneError(core.registers.path);
-      if (performance.now() > deadlineMs) throw new QueueStuckError(START_LIMIT_MS, 0);
+      if (performance.now() > deadlineMs) throw new QueueStuckError(core.answerLimitMs, 0);
       Bun.sleepSync(0.05);
     }
   }
@@ -225,7 +223,8 @@ export class Attachment {
         "end the process that runs it, or use { force: true } if that is gone",
       );
     requestStop(core.registers, page, state >>> StopRegisters.epochShift);
-    if (!awaitStopped(core.registers, page, START_LIMIT_MS)) throw new QueueStuckError(START_LIMIT_MS, 0);
+    if (!awaitStopped(core.registers, page, core.answerLimitMs))
+      throw new QueueStuckError(core.answerLimitMs, 0);
   }
 
   get haltCode(): number {

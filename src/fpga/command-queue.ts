@@ -54,7 +54,6 @@ interface UnderWay {
 }
 
 type State = "running" | "stopping" | "halted" | "stuck" | "closed";
-const DEFAULT_IDLE_LIMIT_MS = 5000;
 /** A sender lets go within microseconds, unless it is stopped. */
 const EXCLUSIVE_LIMIT_MS = 1000;
 
@@ -358,7 +357,7 @@ export class CommandQueue implements Disposable, AsyncIterable<Completion> {
       throw new ArgumentError(`hardware queue ${this.name} is being reset already`);
     if (this.#state === "running") this.#state = "stopping";
     this.#attachment.requestStop();
-    const limitMs = options.idleLimitMs ?? DEFAULT_IDLE_LIMIT_MS;
+    const limitMs = options.idleLimitMs ?? this.core.answerLimitMs;
     const deadlineMs = performance.now() + limitMs;
     while (!this.#attachment.stopped) {
       if (this.#state === "closed") return;
@@ -399,12 +398,13 @@ export class CommandQueue implements Disposable, AsyncIterable<Completion> {
       throw this.#fault ?? new ArgumentError(`hardware queue ${this.name} is halted: reset() it`);
   }
 
-  /** Stops the queue, blocking the thread for up to five seconds; commands under way fail with QueueClosedError. @throws QueueStuckError */
+  /** Stops the queue, blocking the thread for as long as that takes, at most {@link Core.answerLimitMs}; commands under way fail with QueueClosedError. @throws QueueStuckError */
   close(): void {
     if (this.#state === "closed" || this.#state === "stuck") return;
     if (this.#state === "running") this.#state = "stopping";
     this.#attachment.requestStop();
-    if (!this.#attachment.awaitStopped(DEFAULT_IDLE_LIMIT_MS)) throw this.#quarantine(DEFAULT_IDLE_LIMIT_MS);
+    const limitMs = this.core.answerLimitMs;
+    if (!this.#attachment.awaitStopped(limitMs)) throw this.#quarantine(limitMs);
     this.#wasStopped(new QueueClosedError(this.name));
     this.#state = "closed";
     this.#waiter[Symbol.dispose]();

@@ -54,6 +54,8 @@ export interface QueueCounters {
 }
 
 const BOARD_PREFIX = "board:";
+const HARDWARE_LIMIT_MS = 1000;
+const SIMULATION_LIMIT_MS = 30_000;
 
 export class Core implements Disposable {
   readonly registers: RegisterFile;
@@ -62,6 +64,8 @@ export class Core implements Disposable {
   readonly board: Board | null;
   /** No two writers share so many bytes (PROTOCOL.md §10.1 G). */
   readonly granuleBytes: number = writebackGranuleBytes();
+  /** How long to wait for a queue to start or to go idle: hardware takes microseconds, a simulated board on a busy machine may get no processor for seconds. */
+  readonly answerLimitMs: number;
   readonly #interrupts: string | null;
   readonly #queueMemory: string | null;
   readonly #deviceMemories = new WeakMap<Region, DeviceMemory>();
@@ -70,6 +74,7 @@ export class Core implements Disposable {
     this.registers = registers;
     this.board = board;
     this.abilities = readAbilities(registers);
+    this.answerLimitMs = board === null ? HARDWARE_LIMIT_MS : SIMULATION_LIMIT_MS;
     this.#interrupts = options.interrupts ?? /^\/dev\/uio\d+/.exec(registers.path)?.[0] ?? null;
     this.#queueMemory =
       options.queueMemory ?? board?.memories.find((memory) => memory.kind === "queue")?.path ?? null;

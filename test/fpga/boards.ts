@@ -1,4 +1,5 @@
 /** Simulated boards for tests, each with a region of its own; gone with the test. */
+import { closeSync, openSync, writeSync } from "node:fs";
 import {
   buildSimulator,
   SimulatedBoard,
@@ -6,6 +7,7 @@ import {
   SimulatorMissingError,
 } from "../../src/fpga/simulation.ts";
 import { Region } from "../../src/memory/region.ts";
+import { boardDirectory } from "../../src/memory/register-file.ts";
 import { uniqueName } from "../support/regions.ts";
 
 /** Null when boards can be run; else why not (no Verilator). */
@@ -46,6 +48,14 @@ export class TestBoard implements AsyncDisposable {
       Region.destroy(name);
       throw error;
     }
+  }
+
+  /** While it is held, the bus answers nothing (PROTOCOL.md §10.9, the agent's line for testers). */
+  hold(on: boolean): void {
+    const HOLD_OFFSET = 128;
+    const fd = openSync(`${boardDirectory(this.name)}/agent`, "r+");
+    writeSync(fd, Uint8Array.of(on ? 1 : 0, 0, 0, 0), 0, 4, HOLD_OFFSET);
+    closeSync(fd);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

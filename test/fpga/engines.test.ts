@@ -141,9 +141,11 @@ describe.skipIf(missing).each(["full", "io", "none"] as Coherency[])("coherency 
     const flat = Buffer.concat(
       from.map((p) => p.frame.bytes.slice(p.offsetBytes ?? 0, (p.offsetBytes ?? 0) + p.lengthBytes)),
     );
+    bench.board.hold(true);
     const done = queue.run({ opcode: "copy", source: from, destination: to });
     // While it is under way the blocks are the hardware's.
     for (const { block } of [...sources, ...destinations]) expect(bench.pool.holders(block) >>> 31).toBe(1);
+    bench.board.hold(false);
     await done;
     const got = Buffer.concat(
       to.map((p) => p.frame.bytes.slice(p.offsetBytes ?? 0, (p.offsetBytes ?? 0) + p.lengthBytes)),
@@ -226,15 +228,17 @@ describe.skipIf(missing).each(["full", "io", "none"] as Coherency[])("coherency 
 
 describe.skipIf(missing)("ownership", () => {
   test("a block under way cannot be in another command, and frees itself after its release", async () => {
-    await using bench = await Bench.start({ arguments: ["--stall", "0.9"] });
+    await using bench = await Bench.start({});
     const { queue, pool } = bench;
     const source = queue.loan()!;
     const destination = queue.loan()!;
+    bench.board.hold(true);
     const running = queue.run({ opcode: "copy", source, destination });
     expectCode("BLOCK_BUSY", () => queue.submit([{ opcode: "crc32", source }]));
     source.release();
     destination.release();
     expect(pool.countFree()).toBe(22);
+    bench.board.hold(false);
     await running;
     expect(pool.countFree()).toBe(24);
   });

@@ -14,8 +14,10 @@ interface Mutation {
   readonly file: string;
   readonly from: string;
   readonly to: string;
-  /** Arguments of cosim.ts under which it must fail. */
-  readonly run: readonly string[];
+  /** Arguments of cosim.ts under which it must fail; a seed is added. */
+  readonly run?: readonly string[];
+  /** Or the tests of engines.test.ts that must fail. */
+  readonly tests?: string;
 }
 
 const IO = ["--coherency", "io", "--commands", "400", "--kill-every", "1000000"];
@@ -119,7 +121,7 @@ const MUTATIONS: readonly Mutation[] = [
     file: "src/ring/hardware-queue.ts",
     from: "if (this.pool.handOver(block, bit, DEVICE_BIT)) return true;",
     to: "if (this.pool.holders(block) === bit) return true;",
-    run: KILLS,
+    tests: "ownership",
   },
   {
     name: "reset does not wait for idle",
@@ -128,6 +130,12 @@ const MUTATIONS: readonly Mutation[] = [
     to: "while (this.#attachment.ring.capacity < 0) {",
     run: ["--coherency", "full", "--commands", "3000", "--kill-every", "1000000"],
   },
+];
+
+const SAME = { file: "src/fpga/command-ring.ts", from: "this.order.wmb();", to: "this.order.wmb();" };
+const UNCHANGED: readonly Mutation[] = [
+  { ...SAME, name: "an unchanged copy, co-simulated", run: NONE },
+  { ...SAME, name: "an unchanged copy, tested", tests: "ownership" },
 ];
 
 const ROOT = new URL("../..", import.meta.url).pathname;
@@ -146,15 +154,18 @@ async function isCaught(mutation: Mutation, seeds: number): Promise<string | nul
     if (source.split(mutation.from).length !== 2)
       throw new Error(`${mutation.name}: the text to change is not once in ${mutation.file}`);
     writeFileSync(file, source.replace(mutation.from, mutation.to));
-    for (let seed = 1; seed <= seeds; seed++) {
-      const run = Bun.spawn(
-        [process.execPath, `${place}/test/fpga/cosim.ts`, ...mutation.run, "--seed", String(seed)],
-        {
-          stdin: "ignore",
-          stdout: "pipe",
-          stderr: "pipe",
-        },
-      );
+    const tries = mutation.run === undefined ? 1 : seeds;
+    for (let seed = 1; seed <= tries; seed++) {
+      const command =
+        mutation.run === undefined
+          ? ["test", `${place}/test/fpga/engines.test.ts`, "-t", mutation.tests!]
+          : [`${place}/test/fpga/cosim.ts`, ...mutation.run, "--seed", String(seed)];
+      const run = Bun.spawn([process.execPath, ...command], {
+        cwd: place,
+        stdin: "ignore",
+        stdout: "pipe",
+        stderr: "pipe",
+      });
       const timer = setTimeout(() => run.kill("SIGKILL"), LIMIT_MS);
       const [status, output, errors] = await Promise.all([
         run.exited,
@@ -182,6 +193,13 @@ async function main(): Promise<number> {
   }
   const chosen = MUTATIONS.filter((mutation) => new RegExp(values.only).test(mutation.name));
   let failed = 0;
+  // A copy that fails unchanged would catch everything.
+  for (const unchanged of UNCHANGED) {
+    const how = await isCaught(unchanged, 1);
+    if (how === null) continue;
+    failed++;
+    console.log(`FAILED ${unchanged.name} (${how})`);
+  }
   for (const mutation of chosen) {
     const how = await isCaught(mutation, Number(values.seeds));
     if (how === null) failed++;
@@ -189,7 +207,7 @@ async function main(): Promise<number> {
       how === null ? `MISSED ${mutation.name}` : `caught "${mutation.name}" (${how.slice(0, 160)})`,
     );
   }
-  console.log(`${chosen.length - failed} passed, ${failed} failed, 0 skipped`);
+  console.log(`${chosen.length + UNCHANGED.length - failed} passed, ${failed} failed, 0 skipped`);
   return failed === 0 ? 0 : 1;
 }
 
