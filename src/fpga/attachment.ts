@@ -207,8 +207,7 @@ export class Attachment {
     for (let now = ring.readState(); now !== running; now = ring.readState()) {
       if (now === ((this.#epoch << StopRegisters.epochShift) | StopRegisters.stateHalted))
         throw new QueueHaltedError(this.haltCode);
-      if (core.registers.read(StopRegisters.magic) === StopRegisters.magicGone)
-        throw new DeviceGoneError(core.registers.path);
+      if (core.gone) throw new DeviceGoneError(core.registers.path);
       if (performance.now() > deadlineMs) throw new QueueStuckError(core.answerLimitMs, 0);
       Bun.sleepSync(0.05);
     }
@@ -237,7 +236,7 @@ export class Attachment {
    */
   get phase(): "running" | "halted" | "gone" | "reset" {
     const state = this.ring.readState();
-    if (this.core.registers.read(StopRegisters.magic) === StopRegisters.magicGone) return "gone";
+    if (this.core.gone) return "gone";
     if (state >>> StopRegisters.epochShift !== this.#epoch) return "reset";
     const phase = state & StopRegisters.stateMask;
     if (phase === StopRegisters.stateHalted) return "halted";
@@ -250,12 +249,12 @@ export class Attachment {
   }
 
   get stopped(): boolean {
-    return isStopped(this.core.registers, this.page);
+    return isStopped(this.core.registers, this.page) || this.core.gone;
   }
 
   /** Blocks the thread until idle. False: not within the limit. */
   awaitStopped(limitMs: number): boolean {
-    return awaitStopped(this.core.registers, this.page, limitMs);
+    return awaitStopped(this.core.registers, this.page, limitMs, () => this.core.gone);
   }
 
   /** After idle was seen and all commands were dealt with: no block is the device's any more. Returns blocks that nobody had accounted for. */

@@ -98,6 +98,13 @@ export class Core implements Disposable {
     }
   }
 
+  /** The device is not there any more: all ones in its magic, or the process that simulates it has ended. A register read. */
+  get gone(): boolean {
+    return (
+      this.registers.read(StopRegisters.magic) === StopRegisters.magicGone || this.board?.running === false
+    );
+  }
+
   /** How the device reaches a region. @throws ArgumentError when it does not */
   deviceMemory(region: Region, queue: number): DeviceMemory {
     if (this.board !== null) return this.board.memory(region.path, queue);

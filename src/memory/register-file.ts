@@ -49,6 +49,11 @@ function isBoard(file: string): boolean {
   return file.startsWith(directory) && BOARD.test(file.slice(directory.length)) && !file.includes("/..");
 }
 
+/** Whether the path is that of a simulated board's registers, which is there for as long as the board runs. */
+export function isSimulated(path: string): boolean {
+  return isBoard(path);
+}
+
 /** Takes a path apart. Throws `NAME_INVALID`. */
 export function parseRegisterPath(path: string): RegisterPath {
   const match = /^([^@]*?)(?::(\d))?(?:@([0-9a-f]{1,12}))?$/.exec(path);

@@ -1,7 +1,10 @@
 /** What becomes of a queue and its blocks when the process that owns them dies, closes its region, or the device goes. */
+
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
+import { rmSync } from "node:fs";
 import { CommandQueue, Core } from "../../src/fpga/index.ts";
 import { Region } from "../../src/memory/region.ts";
+import { boardDirectory } from "../../src/memory/register-file.ts";
 import { Participant } from "../../src/ring/participant.ts";
 import { Pool } from "../../src/ring/pool.ts";
 import type { RecoveryEvent } from "../../src/ring/recovery.ts";
@@ -21,13 +24,14 @@ async function startHung(): Promise<{ board: TestBoard; pool: Pool; core: Core }
   return { board, pool, core };
 }
 
-async function killHost(board: TestBoard): Promise<RecoveryEvent[]> {
+async function killHost(board: TestBoard, before: () => void = () => undefined): Promise<RecoveryEvent[]> {
   const child = Bun.spawn([process.execPath, HOST, board.name, board.name], {
     stdout: "pipe",
     stderr: "inherit",
   });
   for await (const chunk of child.stdout) if (new TextDecoder().decode(chunk).includes("submitted")) break;
   const participant = Participant.of(board.region);
+  before();
   child.kill("SIGKILL");
   await child.exited;
   const events: RecoveryEvent[] = [];
@@ -71,6 +75,36 @@ describe.skipIf(missing !== null)("the owner was killed", () => {
       core.registers.write(0, 0x57485250);
       board.simulation.process.kill("SIGCONT");
     }
+    expect(pool.countFree()).toBe(BLOCKS);
+  });
+});
+
+describe.skipIf(missing !== null)("the board was killed", () => {
+  test("its host learns of it, and has its blocks back", async () => {
+    await using board = await TestBoard.start({ seed: 1, arguments: ["--fault", "hang:0:0:16777216"] });
+    const pool = Pool.create(board.region, "blocks", { frameBytes: 4096, blockCount: BLOCKS, metaBytes: 0 });
+    using core = Core.open(board.where);
+    using queue = CommandQueue.create(core, board.region, "queue", { queue: 0, pool });
+    const [source, destination] = [queue.loan()!, queue.loan()!];
+    const running = queue.run({ opcode: "copy", source, destination }).catch((error: unknown) => error);
+    board.simulation.process.kill("SIGKILL");
+    await board.simulation.process.exited;
+    expect(await running).toHaveProperty("code", "DEVICE_GONE");
+    source.release();
+    destination.release();
+    expect(pool.countFree()).toBe(BLOCKS);
+    expect(queue.state).toBe("halted");
+    expectCode("DEVICE_GONE", () => queue.submit([]));
+  });
+
+  test("a queue whose board is gone with its registers is nobody's after its owner's death", async () => {
+    const { board, pool } = await startHung();
+    await using _ = board;
+    const [event] = await killHost(board, () => {
+      board.simulation.process.kill("SIGKILL");
+      rmSync(boardDirectory(board.name), { recursive: true });
+    });
+    expect(event!.quarantined).toEqual([]);
     expect(pool.countFree()).toBe(BLOCKS);
   });
 });
