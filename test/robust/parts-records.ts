@@ -19,7 +19,7 @@ import { checkPayload, type Payload, writePayload } from "./payload.ts";
 const NAME = "r";
 const CONSUMERS = 3;
 const BURST = 6;
-const STALL_MS = 150;
+const STALL_MS = 10;
 
 function lengthOf(number: number): number {
   return 8 + ((number * 37) % 64) * 24;
