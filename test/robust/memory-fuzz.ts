@@ -8,6 +8,8 @@ import { readdirSync, readFileSync } from "node:fs";
 import type { FrameConsumer } from "../../src/channel/consumer.ts";
 import type { Frame } from "../../src/channel/frame.ts";
 import type { FrameProducer } from "../../src/channel/producer.ts";
+import type { RecordConsumer } from "../../src/channel/record-consumer.ts";
+import type { RecordProducer } from "../../src/channel/record-producer.ts";
 import type { Region as RegionHandle } from "../../src/memory/region.ts";
 import type { RingConsumer, RingProducer } from "../../src/ring/ring.ts";
 import { Random } from "../support/random.ts";
@@ -22,8 +24,18 @@ setStepHook(() => {
 
 // Only now: what is imported above must not load src/ before the hook is there.
 const physring = await import("../../src/index.ts");
-const { Channel, listParticipants, Participant, PhysringError, Pool, Region, regionOffset, Ring, waitAny } =
-  physring;
+const {
+  Channel,
+  listParticipants,
+  Participant,
+  PhysringError,
+  Pool,
+  Records,
+  Region,
+  regionOffset,
+  Ring,
+  waitAny,
+} = physring;
 const { findTargets, Scribbler } = await import("./scribbler.ts");
 const { Board, Word } = await import("./board.ts");
 const { OrphanGuard } = await import("../support/orphan.ts");
@@ -51,7 +63,7 @@ export interface MemoryFuzzReport {
   readonly faults: readonly string[];
 }
 
-const REGION_BYTES = 200 * 1024 + 512;
+const REGION_BYTES = 232 * 1024 + 512;
 const ROUNDS_PER_EPISODE = 24;
 /** An episode is calm (a wrong word now and then: the code gets far) or a storm (hardly a word is right). */
 const INTENSITIES = [1, 1, 4, 16, 64] as const;
@@ -72,6 +84,11 @@ const CHANNELS = [
   { name: "block", policy: "block", delivery: "one" },
   { name: "newest", policy: "drop-newest", delivery: "all" },
   { name: "fail", policy: "fail", delivery: "one" },
+] as const;
+
+const RECORDS = [
+  { name: "log", mode: "reliable" },
+  { name: "cast", mode: "lossy" },
 ] as const;
 
 const options = JSON.parse(process.argv[2]!) as MemoryFuzzOptions;
@@ -166,6 +183,15 @@ function build(): RegionHandle {
     Channel.create(region, channel, { pool, policy, delivery, laneCapacity: 4, maxConsumers: 2 });
   }
   Ring.create(region, "ring", { slotBytes: 32, capacity: 8 });
+  for (const { name: records, mode } of RECORDS) {
+    const reliable = mode === "reliable";
+    Records.create(region, records, {
+      capacityBytes: 4096,
+      mode,
+      history: 4,
+      ...(reliable ? { maxConsumers: 2, policy: "drop-newest", stallTimeoutMs: 3 } : {}),
+    });
+  }
   return region;
 }
 
@@ -177,6 +203,8 @@ class Stage {
   held: Frame[] = [];
   tx: RingProducer | null = null;
   rx: RingConsumer | null = null;
+  recordProducers: RecordProducer[] = [];
+  recordConsumers: RecordConsumer[] = [];
 
   open(): void {
     for (let i = 0; i < 3; i++) {
@@ -193,6 +221,23 @@ class Stage {
     }
     this.tx = attempt("ring producer", () => Ring.open(a, "ring").producer());
     this.rx = attempt("ring consumer", () => Ring.open(b, "ring").consumer());
+    for (const { name: records } of RECORDS) {
+      this.attachRecordProducer(a, records);
+      this.attachRecordConsumer(b, records);
+      this.attachRecordConsumer(c, records);
+    }
+  }
+
+  attachRecordProducer(handle: RegionHandle, records: string): void {
+    const producer = attempt("record producer", () => Records.open(handle, records).producer());
+    if (producer !== null) this.recordProducers.push(producer);
+  }
+
+  attachRecordConsumer(handle: RegionHandle, records: string): void {
+    const consumer = attempt("record consumer", () =>
+      Records.open(handle, records).consumer({ history: random.below(5), reconnect: random.oneIn(2) }),
+    );
+    if (consumer !== null) this.recordConsumers.push(consumer);
   }
 
   attachProducer(handle: RegionHandle, channel: string): void {
@@ -218,6 +263,8 @@ class Stage {
     this.producers = [];
     this.consumers = [];
     this.held = [];
+    this.recordProducers = [];
+    this.recordConsumers = [];
   }
 }
 
@@ -296,6 +343,65 @@ async function useRing(stage: Stage): Promise<void> {
   }
 }
 
+function produceRecord(tx: RecordProducer): void {
+  attempt("record produce", () => {
+    for (let i = 1 + random.below(6); i > 0; i--) {
+      const bytes = random.oneIn(8) ? random.below(tx.maxBytes + 2) : random.below(300);
+      if (!tx.tryReserve(bytes)) break;
+      if (tx.offset < 0 || tx.offset + bytes > tx.bytes.length) fault(`record at ${tx.offset} + ${bytes}`);
+      tx.bytes.fill(i, tx.offset, tx.offset + bytes);
+      if (random.oneIn(8)) tx.abort();
+      else tx.finish(random.oneIn(4) ? random.below(bytes + 1) : bytes);
+    }
+    tx.publish();
+  });
+}
+
+function consumeRecords(rx: RecordConsumer): void {
+  attempt("record consume", () => {
+    for (let i = 1 + random.below(12); i > 0 && rx.next(); i--) {
+      frames++;
+      const { offset, length } = rx;
+      if (offset < 0 || length < 0 || offset + length > rx.bytes.length)
+        fault(`record at ${offset} + ${length}`);
+      const view = rx.view();
+      if (view.length !== length) fault("view of a record");
+      rx.intact();
+    }
+    if (!random.oneIn(4)) rx.release();
+  });
+}
+
+async function useRecords(stage: Stage): Promise<void> {
+  const { recordProducers, recordConsumers } = stage;
+  const handle = stage.handles[random.below(3)];
+  if (recordProducers.length > 0) {
+    const tx = random.pick(recordProducers);
+    if (!random.oneIn(8)) produceRecord(tx);
+    else
+      await attemptAsync("record send", () =>
+        tx.sendAsync(new Uint8Array(random.below(400)), { timeoutMs: 1 }),
+      );
+    if (random.oneIn(16)) attempt("record counters", () => [tx.counters, tx.consumers]);
+    if (random.oneIn(16) && handle !== undefined) {
+      recordProducers.splice(recordProducers.indexOf(tx), 1);
+      attempt("record producer close", () => tx.close());
+      stage.attachRecordProducer(handle, random.pick(RECORDS).name);
+    }
+  }
+  if (recordConsumers.length > 0) {
+    const rx = random.pick(recordConsumers);
+    consumeRecords(rx);
+    if (random.oneIn(12)) attempt("record receive", () => rx.receive({ timeoutMs: 1 }));
+    if (random.oneIn(12)) await attemptAsync("record await", () => rx.receiveAsync({ timeoutMs: 1 }));
+    if (random.oneIn(8) && handle !== undefined) {
+      recordConsumers.splice(recordConsumers.indexOf(rx), 1);
+      attempt("record consumer close", () => rx.close());
+      stage.attachRecordConsumer(handle, random.pick(RECORDS).name);
+    }
+  }
+}
+
 function open(): void {
   const readOnly = random.oneIn(4);
   const region = attempt("Region.open", () => Region.open(name, { readOnly }));
@@ -304,6 +410,7 @@ function open(): void {
   for (const { name: object } of listed.slice(0, 8)) {
     attempt("Channel.open", () => Channel.open(region, object).counters);
     attempt("Ring.open", () => Ring.open(region, object));
+    attempt("Records.open", () => Records.open(region, object));
   }
   const offset = regionOffset(random.below(REGION_BYTES));
   attempt("addresses", () => region.addresses(offset));
@@ -357,7 +464,7 @@ async function work(stage: Stage, heal: () => void): Promise<void> {
   const what = random.below(20);
   if (what < 8) await produce(stage);
   else if (what < 16) await consume(stage);
-  else if (what < 18) await useRing(stage);
+  else if (what < 18) await (random.oneIn(4) ? useRing(stage) : useRecords(stage));
   else if (what === 18) await look(stage, heal);
   else if (random.oneIn(8)) open();
 }

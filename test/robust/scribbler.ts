@@ -3,6 +3,7 @@
  * Works on a raw mapping of its own, so it sees no more of the protocol than a hostile peer does. Frame payloads are left alone.
  */
 
+import type { DirectoryEntry } from "../../src/memory/directory.ts";
 import {
   Control,
   Directory,
@@ -14,6 +15,7 @@ import {
 } from "../../src/memory/layout.ts";
 import type { Region } from "../../src/memory/region.ts";
 import { ChannelLayout, LaneSlotLayout, PoolLayout, RingLayout } from "../../src/ring/layout.ts";
+import { RecordHeader, RecordsLayout } from "../../src/ring/records-layout.ts";
 import type { Random } from "../support/random.ts";
 
 const BOUNDARY_VALUES = [
@@ -74,6 +76,35 @@ function ringHeader(base: number): number[] {
   ];
 }
 
+/** Headers of small records are everywhere: every second word of the bytes is fair game. */
+function recordsTargets(region: Region, entry: DirectoryEntry): { words: number[]; headers: number[] } {
+  const start = entry.offset / WORD_BYTES;
+  const { tailWord, claimWord, producerOwnerWord, endedWord, sleepersWord, firstCursorWord, cursorWords } =
+    RecordsLayout;
+  const words = region.words(entry.offset, entry.sizeBytes / WORD_BYTES);
+  const cursors = Array.from(
+    { length: words[RecordsLayout.cursorCountWord]! },
+    (_, k) => firstCursorWord + k * cursorWords,
+  );
+  const index = words[RecordsLayout.indexOffsetWord]! / WORD_BYTES;
+  const hot = [
+    ...Array.from({ length: 6 }, (_, i) => tailWord + i),
+    ...[tailWord, tailWord, claimWord, claimWord, claimWord + 1, producerOwnerWord, endedWord, sleepersWord],
+    ...cursors.flatMap((word) => [
+      word,
+      word + RecordsLayout.cursorOffsetWord,
+      word + RecordsLayout.cursorOffsetWord,
+    ]),
+    ...Array.from({ length: words[RecordsLayout.indexCountWord]! }, (_, i) => index + i),
+  ];
+  const bytesStart = entry.offset + words[RecordsLayout.recordsOffsetWord]!;
+  const headers = range(bytesStart, words[RecordsLayout.capacityBytesWord]! / WORD_BYTES);
+  return {
+    words: [...range(entry.offset, 14), ...hot.map((word) => start + word)],
+    headers: headers.filter((_, i) => i % RecordHeader.words === 0),
+  };
+}
+
 /** Reads a healthy region and lists what can be hit. Nothing beyond the returned words is ever written but by {@link Scribbler} dumb mode. */
 export function findTargets(region: Region): { targets: Targets; limitBytes: number } {
   const targets: Record<string, number[]> = {
@@ -86,6 +117,8 @@ export function findTargets(region: Region): { targets: Targets; limitBytes: num
     slots: [],
     rings: [],
     pools: [],
+    records: [],
+    recordHeaders: [],
     blocks: [],
     metadata: [],
   };
@@ -116,6 +149,11 @@ export function findTargets(region: Region): { targets: Targets; limitBytes: num
     } else if (entry.kind === ObjectKind.ring) {
       targets["rings"]!.push(...ringHeader(entry.offset));
       targets["slots"]!.push(...range(entry.offset + RingLayout.headerBytes, 16));
+      limitBytes = Math.max(limitBytes, entry.offset + entry.sizeBytes);
+    } else if (entry.kind === ObjectKind.records) {
+      const { words: control, headers } = recordsTargets(region, entry);
+      targets["records"]!.push(...control);
+      targets["recordHeaders"]!.push(...headers);
       limitBytes = Math.max(limitBytes, entry.offset + entry.sizeBytes);
     } else {
       const start = entry.offset / WORD_BYTES;
