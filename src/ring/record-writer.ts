@@ -21,6 +21,7 @@ import {
   storePlain,
   storeRelease,
 } from "../memory/atomics.ts";
+import { LINE_BYTES } from "../memory/layout.ts";
 import { ArgumentError, CorruptError } from "./errors.ts";
 import { OwnerWord } from "./layout.ts";
 import { receiverOf } from "./owner.ts";
@@ -30,6 +31,10 @@ import { cursorOwnerWord, cursorPositionWord, RecordHeader, RecordsLayout } from
 /** A lossy producer claims so much at once beyond what it needs: capacity / 16. */
 const LOSSY_CLAIM_SHIFT = 4;
 const NOTHING_RESERVED = -1;
+/** A 64-byte cache line: what one store acquires. */
+const CACHE_LINE_BYTES = LINE_BYTES / 2;
+/** How far ahead the producer asks for lines, see {@link RecordWriter.touch}. */
+const AHEAD_BYTES = 8 * CACHE_LINE_BYTES;
 
 /** Whom a producer wakes. */
 interface Ringer {
@@ -68,6 +73,7 @@ export class RecordWriter {
   private next: number;
   private publishedNext: number;
   private limit: number;
+  private touched: number;
   private claim: number;
   private epoch: number;
   private markWord: number;
@@ -110,6 +116,7 @@ export class RecordWriter {
       throw new CorruptError(`records ${this.name}: claim`);
     this.written = this.tail;
     this.limit = this.tail;
+    this.touched = this.tail;
   }
 
   /** A new stream begins, or an interrupted one goes on: consumers see it open. */
@@ -143,7 +150,27 @@ export class RecordWriter {
     this.offset = ((padding === 0 ? position : 0) + RecordHeader.sizeBytes) | 0;
     this.word = this.offset >> 2;
     this.reserved = maxBytes;
+    if (((this.written + need - this.touched) | 0) > 0) this.touch(need);
     return true;
+  }
+
+  /**
+   * Stores 0 into the first word of each line about to be filled, as SpscProducer does and for the same reason: JavaScript's small
+   * stores would wait for one line after the other. Only free bytes are touched, each once; large records fetch their lines themselves.
+   */
+  private touch(need: number): void {
+    const free = (this.limit - this.written) | 0;
+    let ahead = need > AHEAD_BYTES ? need : AHEAD_BYTES;
+    if (ahead > free) ahead = free;
+    const end = (this.written + ahead) | 0;
+    if (need <= AHEAD_BYTES) {
+      const data = this.data;
+      const from = ((this.touched - this.written) | 0) > 0 ? this.touched : this.written;
+      let position = (from + (CACHE_LINE_BYTES - 1)) & -CACHE_LINE_BYTES;
+      for (; ((end - position) | 0) > 0; position = (position + CACHE_LINE_BYTES) | 0)
+        storePlain(data, (position & this.mask) >> 2, 0);
+    }
+    this.touched = end;
   }
 
   /** Extends the reservation over all the room there is in one piece, for a record whose length is not known; returns its bytes. */

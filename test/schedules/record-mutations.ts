@@ -40,6 +40,12 @@ const either: readonly NamedMutation[] = [
 const reliable: readonly NamedMutation[] = [
   ...either,
   {
+    what: "lines touched that are not free",
+    file: WRITER,
+    from: "if (ahead > free) ahead = free;",
+    to: "",
+  },
+  {
     what: "no fence between publication and sleepers",
     file: WRITER,
     from: "if (loadAfterFence(words, RecordsLayout.sleepersWord) !== 0) this.wakeSleepers();",
