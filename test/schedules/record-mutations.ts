@@ -54,7 +54,7 @@ const reliable: readonly NamedMutation[] = [
   {
     what: "asleep without a second look",
     file: READER,
-    from: "sleepersFence();\n    return this.hasNext();",
+    from: "sleepersFence();\n    return this.hasNext(endCounts);",
     to: "sleepersFence();\n    return false;",
   },
   {
