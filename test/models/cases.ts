@@ -1,6 +1,6 @@
 /** The table of model checks: which file, with which -D, and how a deliberately broken variant must fail. */
 export interface ModelCase {
-  readonly file: "doorbell" | "ring" | "pool" | "drop_oldest" | "records" | "service";
+  readonly file: "doorbell" | "ring" | "pool" | "drop_oldest" | "records" | "service" | "hardware";
   readonly title: string;
   readonly defines: readonly string[];
   /** Broken on purpose: the first error SPIN reports must match. Absent: the model is good and the search must be exhaustive. */
@@ -13,6 +13,7 @@ const DEADLOCK = /invalid end state/;
 const LEAK = /holders\[0\]\|holders\[1\]/; // a bit left over at the end
 const LOST_HOLD = /holders\[b\]&/; // somebody's bit or bytes went while it held the block
 const WRONG_BYTES = /content\[b\]==m/;
+const NOT_ITS_OWN = /payloadBlock\[e\]/; // the device wrote a block that was not the command's any more
 const SLEPT_THROUGH = /assertion violated 0/;
 const TWICE = /using&\(1<<b\)/; // the same block accepted twice
 
@@ -25,6 +26,8 @@ const pool = (title: string, defines: string[], fails?: RegExp): ModelCase =>
 const drop = (title: string, defines: string[], fails?: RegExp): ModelCase =>
   make("drop_oldest", title, defines, fails);
 
+const hardware = (title: string, defines: string[], fails?: RegExp): ModelCase =>
+  make("hardware", title, defines, fails);
 const records = (title: string, defines: string[], fails?: RegExp): ModelCase =>
   make("records", title, defines, fails);
 
@@ -201,4 +204,73 @@ export const modelCases: readonly ModelCase[] = [
   service("server seen before it joined the requests", ["BUG_OWNER_BEFORE_CURSOR"], DEADLOCK),
   service("an earlier client's answer taken for one's own", ["BUG_ANYBODYS_ANSWER"], /res_stay/),
   service("server looked at after the answers", ["BUG_SERVER_AFTER_ANSWERS"], /!/),
+
+  hardware("nobody dies, stores to the rings in any order", ["CRASHES=0", "STOPS=0", "OTHERS=0"]),
+  hardware("the queue is stopped at any moment", ["CRASHES=0", "STOPS=1", "OTHERS=0"]),
+  hardware("the host dies, somebody else loans blocks", [
+    "COMMANDS=1",
+    "CRASHES=1",
+    "STOPS=0",
+    "OTHERS=1",
+    "ORDERED",
+  ]),
+  deep(hardware("stopped, and the host dies", ["COMMANDS=1", "CRASHES=1", "STOPS=1", "OTHERS=0", "ORDERED"])),
+  deep(hardware("host and cleaner die", ["COMMANDS=1", "CRASHES=2", "STOPS=0", "OTHERS=0", "ORDERED"])),
+  deep(
+    hardware("the host dies, two commands", ["COMMANDS=2", "CRASHES=1", "STOPS=0", "OTHERS=0", "ORDERED"]),
+  ),
+  hardware("doorbell without a barrier", ["CRASHES=0", "STOPS=0", "OTHERS=0", "BUG_NO_WMB"], /sqValid/),
+  hardware(
+    "completion before the payload's response",
+    ["CRASHES=0", "STOPS=0", "OTHERS=0", "BUG_COMPLETE_EARLY"],
+    /content\[b\]/,
+  ),
+  hardware(
+    "validity word before the entry",
+    ["CRASHES=0", "STOPS=0", "OTHERS=0", "BUG_TORN_ENTRY"],
+    /underWay/,
+  ),
+  hardware(
+    "idle while a write is on the bus",
+    ["CRASHES=0", "STOPS=1", "OTHERS=0", "ORDERED", "BUG_IDLE_EARLY"],
+    NOT_ITS_OWN,
+  ),
+  hardware(
+    "stop does not wait for idle",
+    ["CRASHES=0", "STOPS=1", "OTHERS=0", "ORDERED", "BUG_STOP_WITHOUT_IDLE"],
+    /payloadBlock|state==0|command\[e\]|sqValid/,
+  ),
+  hardware(
+    "no epoch, rings not zeroed",
+    ["CRASHES=0", "STOPS=1", "OTHERS=0", "ORDERED", "BUG_NO_EPOCH"],
+    /content\[b\]|underWay/,
+  ),
+  hardware(
+    "recovery does not wait for idle",
+    ["COMMANDS=1", "CRASHES=1", "STOPS=0", "OTHERS=0", "ORDERED", "BUG_RECOVER_WITHOUT_IDLE"],
+    NOT_ITS_OWN,
+  ),
+  hardware(
+    "the sweep clears the device's bit",
+    ["COMMANDS=1", "CRASHES=1", "STOPS=0", "OTHERS=0", "ORDERED", "BUG_SWEEP_CLEARS_DEVICE"],
+    NOT_ITS_OWN,
+  ),
+  hardware(
+    "held written after the device's bit",
+    ["COMMANDS=1", "CRASHES=1", "STOPS=0", "OTHERS=0", "ORDERED", "BUG_HELD_AFTER_BIT"],
+    /holders\[0\]==0/,
+  ),
+  hardware(
+    "swept first, held without a generation",
+    [
+      "COMMANDS=1",
+      "CRASHES=1",
+      "STOPS=0",
+      "OTHERS=1",
+      "ORDERED",
+      "BUG_SWEEP_FIRST",
+      "BUG_HELD_WITHOUT_GENERATION",
+    ],
+    /holders\[b\]==/,
+  ),
 ];
