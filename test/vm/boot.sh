@@ -1,7 +1,9 @@
 # Boots one scenario and judges it by what the guest says on its serial line.
 
 # Any of these in the log fails the scenario.
-COMPLAINTS='BUG:|WARNING:|KASAN|Oops|general protection|Kernel panic|suspicious RCU|inconsistent lock|possible .* deadlock|Call Trace'
+COMPLAINTS='BUG:|WARNING:|KASAN|Oops|general protection|Kernel panic|suspicious RCU|inconsistent lock|possible .* deadlock|Call Trace|kmemleak: [1-9]|ODEBUG'
+
+DEBUG_APPEND="panic_on_warn=0 debug_pagealloc=on log_buf_len=16M"
 
 # Kernel arguments and devices beyond the ordinary.
 scenario_arguments() {
@@ -30,6 +32,9 @@ scenario_arguments() {
 	# The kernel at a random place may halve what is free: two buffers of gibibytes need it where
 	# it always is, or CMA (docs/KERNEL.md).
 	large) MEMORY=10240 APPEND=nokaslr ;;
+	# Everything that is wrong is to be seen, not only the first.
+	debug) APPEND="$DEBUG_APPEND" MEMORY=2048 LIMIT_SECONDS=1800 ;;
+	debug-cma) APPEND="$DEBUG_APPEND cma=64M" MEMORY=2048 LIMIT_SECONDS=1800 ;;
 	# The core of small boards, without the atomic instructions of later ones.
 	devicetree) CPU=cortex-a53 TREE=$VM_DIR/guest/devicetree.dts ;;
 	devicetree-max) SCRIPT=devicetree TREE=$VM_DIR/guest/devicetree.dts ;;
@@ -40,7 +45,7 @@ scenario_arguments() {
 # The kernel is told to stop at the first fault; its console is the serial line.
 qemu_command() {
 	local common=(-smp 2 -m "$MEMORY" -nodefaults -no-user-config -display none -no-reboot
-		-serial stdio -kernel "$IMAGE/boot/vmlinuz-$RELEASE" -initrd "$BUILD/initrd"
+		-serial stdio -kernel "$KERNEL_IMAGE" -initrd "$BUILD/initrd"
 		-virtfs "local,path=$PROJECT,mount_tag=host,security_model=none,readonly=on,multidevs=remap"
 		"${DEVICES[@]}")
 	local append="quiet loglevel=2 panic=-1 oops=panic panic_on_warn=1 scenario=$SCRIPT $APPEND"

@@ -1,6 +1,6 @@
 # Builds for one target: the module, the guest programs, the initial ram disk.
 
-GUEST_PROGRAMS=(abi memattr devbuf matrix vma hold edu dmabuf physical large fuzz manage anonymous doorbell adopt inject)
+GUEST_PROGRAMS=(abi memattr devbuf matrix vma hold edu dmabuf physical large fuzz manage anonymous doorbell adopt inject pressure)
 GUEST_MODULES=(virtio_pci 9pnet_virtio 9p brd)
 BUN_LIBRARIES=(libc.so.6 libpthread.so.0 libdl.so.2 libm.so.6)
 
@@ -114,6 +114,8 @@ build_programs() {
 # The kernel's own modules in the order of loading.
 copy_kernel_modules() {
 	local module path file
+	touch "$BUILD/root/modules/order"
+	[ -n "$IMAGE" ] || return 0
 	for module in "${GUEST_MODULES[@]}"; do
 		modprobe -d "$IMAGE" -S "$RELEASE" --show-depends "$module" |
 			sed -n 's/^insmod \([^ ]*\).*/\1/p'

@@ -1,7 +1,7 @@
 # The debug kernel: linux-source-6.1 with the options of debug.config.  Built once
 # for a configuration and a version of the source; that takes 6 to 15 minutes.
 
-DEBUG_PACKAGES=(qemu-system-x86 linux-source-6.1 bc bison flex libelf-dev libssl-dev)
+DEBUG_PACKAGES=(linux-source-6.1 bc bison flex libelf-dev libssl-dev)
 # Beside the caches of the guests, because it outlives them.
 DEBUG_CACHE=${PHYSRING_KERNEL_CACHE:-$HOME/.cache/physring}
 
@@ -10,7 +10,7 @@ debug_kernel_is_built() {
 	[ -e "$1/arch/x86/boot/bzImage" ] && [ -e "$1/Module.symvers" ] && [ -e "$1/complete" ]
 }
 
-# build_debug_kernel DIRECTORY VERSION
+# build_debug_kernel DIRECTORY
 build_debug_kernel() {
 	local tree=$1 log=$1.log
 	rm -rf "$tree"
@@ -39,7 +39,7 @@ check_debug_config() {
 	[ $missing = 0 ]
 }
 
-# prepare_debug: sets RELEASE, HEADERS and IMAGE_FILE.
+# prepare_debug: sets RELEASE, HEADERS and KERNEL_IMAGE.
 prepare_debug() {
 	local version key tree
 	version=$(dpkg-query -W -f '${Version}' linux-source-6.1)
@@ -51,6 +51,8 @@ prepare_debug() {
 		build_debug_kernel "$tree"
 	fi
 	HEADERS=$tree
+	# All that a guest needs is built in.
+	IMAGE=
 	RELEASE=$(make -s -C "$tree" kernelrelease)
 	KERNEL_IMAGE=$tree/arch/x86/boot/bzImage
 }

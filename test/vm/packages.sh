@@ -6,7 +6,12 @@ HOST_PACKAGES=(gcc make libc6-dev sparse cpio xz-utils busybox-static kmod)
 target_packages() {
 	local release
 	case $1 in
+<<<<<<< HEAD
 	x86_64-6.1) echo qemu-system-x86 linux-headers-amd64 dkms ;;
+=======
+	x86_64-6.1) echo qemu-system-x86 linux-headers-amd64 ;;
+	x86_64-debug) echo qemu-system-x86 "${DEBUG_PACKAGES[@]}" ;;
+>>>>>>> 13daf1e (test/vm: debug kernel, memory pressure, dma-bufs left alone, failures of every kernel allocation; fuzz of all new calls)
 	x86_64-6.12)
 		# The headers themselves would install their kernel: they are unpacked.
 		release=$(x86_64_6_12_release)
@@ -127,7 +132,8 @@ prepare_arm64() {
 	HEADERS=$headers/usr/src/linux-headers-$RELEASE
 }
 
-# prepare_kernel TARGET: sets RELEASE, HEADERS and IMAGE.
+# prepare_kernel TARGET: sets RELEASE, HEADERS, KERNEL_IMAGE and, for kernels with
+# modules, IMAGE.
 prepare_kernel() {
 	local version
 	case $1 in
@@ -144,5 +150,10 @@ prepare_kernel() {
 		version=$(x86_64_6_12_release)
 		prepare_arm64 "$version" "linux-kbuild-${version%-amd64}"
 		;;
+	x86_64-debug)
+		prepare_debug
+		return
+		;;
 	esac
+	KERNEL_IMAGE=$IMAGE/boot/vmlinuz-$RELEASE
 }

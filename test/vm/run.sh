@@ -4,6 +4,9 @@
 #
 #   test/vm/run.sh [--install-deps] [--verbose] [TARGET/SCENARIO...]
 #
+# Without TARGET all run but x86_64-debug, a kernel of our own with KASAN, lockdep and
+# other checkers, whose first build takes 6 to 15 minutes.
+#
 # --install-deps installs missing system packages with apt; without it a
 # missing package is named and the run is skipped.  Everything is cached in
 # ${PHYSRING_VM_CACHE:-~/.cache/physring/vm}.  PHYSRING_VM_JOBS (2) guests run at
@@ -23,6 +26,7 @@ JOBS=${PHYSRING_VM_JOBS:-2}
 . "$VM_DIR/jobs.sh"
 . "$VM_DIR/simulated_board.sh"
 . "$VM_DIR/tree.sh"
+. "$VM_DIR/debug.sh"
 
 install_deps=false
 verbose=false
@@ -31,7 +35,7 @@ for argument; do
 	case $argument in
 	--install-deps) install_deps=true ;;
 	--verbose) verbose=true ;;
-	-*) sed -n '2,13s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 2 ;;
+	-*) sed -n '2,16s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 2 ;;
 	*) wanted+=("$argument") ;;
 	esac
 done
@@ -42,15 +46,16 @@ skipped=0
 
 # One target is a kernel; each of its scenarios is a boot, except of the tree, which is only built.  What runs
 # longest comes first.
-TARGETS=(x86_64-6.1 arm64-6.1 x86_64-6.12 arm64-6.12 tree-6.1)
+TARGETS=(x86_64-6.1 arm64-6.1 x86_64-6.12 arm64-6.12 tree-6.1 x86_64-debug)
 SCENARIOS_x86_64_6_1=(main library fpga iommu swiotlb large fuzz)
 SCENARIOS_x86_64_6_12=(smoke)
 SCENARIOS_arm64_6_1=(main devicetree devicetree-max library board)
 SCENARIOS_arm64_6_12=(smoke)
 SCENARIOS_tree_6_1=(x86_64 arm64)
+SCENARIOS_x86_64_debug=(debug debug-cma)
 
 is_wanted() {
-	[ ${#wanted[@]} = 0 ] && return 0
+	[ ${#wanted[@]} = 0 ] && [[ $1 != *-debug/* ]] && return 0
 	local name
 	for name in "${wanted[@]}"; do
 		[[ $1 == "$name" || $1 == "$name"/* ]] && return 0

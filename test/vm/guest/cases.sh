@@ -3,14 +3,15 @@
 
 BLOCK=/dev/ram0
 
-# Debian's x86-64 kernels have no CMA, arm64's have.  On kernels before 6.5
+# Debian's x86-64 kernels have no CMA, arm64's and the debug kernel have.  On kernels before 6.5
 # io_uring registers no memory of a file that is neither shmem nor hugetlbfs, but
 # looks only after it pinned the pages, and a pin of CMA pages never ends; later
 # ones refuse mode 5 of CMA memory before they pin (kmod/map.c).
 case $(uname -m) in
-x86_64) LARGE=contig SMALL=buddy COHERENT=1 LOW_BITS=28 ;;
-aarch64) LARGE=cma SMALL=cma COHERENT=0 LOW_BITS=31 ;;
+x86_64) COHERENT=1 LOW_BITS=28 ;;
+aarch64) COHERENT=0 LOW_BITS=31 ;;
 esac
+if grep -q '^CmaTotal: *[1-9]' /proc/meminfo; then LARGE=cma SMALL=cma; else LARGE=contig SMALL=buddy; fi
 case $LARGE-$(uname -r) in
 contig-6.1.*) PAGE=EOPNOTSUPP CACHE=EOPNOTSUPP ;;
 contig-*) PAGE=ok CACHE=ok ;;
@@ -195,6 +196,46 @@ killed_in_use() {
 	kill -9 "$holder"
 	holder_end 2>/dev/null
 	succeeds "rmmod after SIGKILL of the holder" unload
+}
+
+# Only a dma-buf is left when the device goes.
+exported_in_use() {
+	load udmabuf0=16777216
+	insmod /modules/udb-importer.ko
+	phys=$(attribute udmabuf0 cpu_phys_addr)
+	holder_start
+	hold_step open /dev/udmabuf0
+	hold_step export
+	hold_step import
+	fails "rmmod while it is exported" unload
+	write_to /sys/bus/platform/drivers/u-dma-buf/unbind u-dma-buf.0
+	hold_step check
+	hold_step frames
+	write_to /sys/bus/platform/drivers/u-dma-buf/bind u-dma-buf.0
+	equal "the new one has other memory than the exported" \
+		"$([ "$(attribute udmabuf0 cpu_phys_addr)" != "$phys" ] && echo other)" other
+	hold_step unimport
+	hold_step check
+	hold_step close
+	holder_end
+	succeeds "create one to be deleted" command_ "create exported 65536"
+	holder_start
+	hold_step open /dev/exported
+	hold_step export
+	succeeds "delete while it is exported" command_ "delete exported"
+	hold_step check
+	hold_step frames
+	fails "rmmod then" unload
+	kill -9 "$holder"
+	holder_end 2>/dev/null
+	rmmod udb_importer
+	succeeds "rmmod after SIGKILL of the one who has the dma-buf" unload
+}
+
+under_pressure() {
+	load udmabuf0=16777216
+	run pressure /dev/udmabuf0 6
+	succeeds "rmmod after pressure" unload
 }
 
 # A pipe is no user of the buffer, but its pages are the pipe's until read.

@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: MIT
 /*
  * fuzz SECONDS SEED: threads throw random commands, sizes, offsets and pointers
- * at udmabuf0 by every entry it has, while its device comes and goes.  Nothing
- * is compared: the kernel has to survive, which its log tells.
+ * at udmabuf0, memory without a name, adopted memory and the manager by every entry
+ * they have, while devices come and go.  Nothing is compared: the kernel has to
+ * survive, which its log tells.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <linux/dma-buf.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <time.h>
@@ -24,6 +28,7 @@
 #define CLASS		"/sys/class/u-dma-buf/udmabuf0/"
 
 static atomic_bool stop;
+static int anon_node, manager;
 static atomic_ulong calls, successes;
 
 struct fuzzer {
@@ -73,7 +78,10 @@ static void fuzz_ioctl(struct fuzzer *f, int fd)
 		U_DMA_BUF_IOCTL_GET_SYNC_OWNER, U_DMA_BUF_IOCTL_SET_SYNC_FOR_CPU,
 		U_DMA_BUF_IOCTL_SET_SYNC_FOR_DEVICE, U_DMA_BUF_IOCTL_GET_DEV_INFO,
 		U_DMA_BUF_IOCTL_GET_SYNC, U_DMA_BUF_IOCTL_SET_SYNC, U_DMA_BUF_IOCTL_GET_BUFFER,
+		U_DMA_BUF_IOCTL_RING, U_DMA_BUF_IOCTL_LISTEN, U_DMA_BUF_IOCTL_TAKE,
+		U_DMA_BUF_IOCTL_EVENTFD, U_DMA_BUF_IOCTL_GET_SEGMENTS,
 	};
+	const unsigned int kinds = sizeof(commands) / sizeof(commands[0]);
 	uint64_t words[16];
 
 	for (int i = 0; i < 16; i++)
@@ -81,9 +89,9 @@ static void fuzz_ioctl(struct fuzzer *f, int fd)
 	if (draw(f) % 8 == 0)
 		count(f, ioctl(fd, draw(f), words));
 	else if (draw(f) % 8 == 0)
-		count(f, ioctl(fd, commands[draw(f) % 10], (void *)number(f)));
+		count(f, ioctl(fd, commands[draw(f) % kinds], (void *)number(f)));
 	else
-		count(f, ioctl(fd, commands[draw(f) % 10], words));
+		count(f, ioctl(fd, commands[draw(f) % kinds], words));
 }
 
 static void fuzz_ranges(struct fuzzer *f, int fd)
@@ -177,13 +185,117 @@ static void fuzz_sysfs(struct fuzzer *f)
 	close(fd);
 }
 
+/* Rings, sleepers of a millisecond, eventfds that come and go. */
+static void fuzz_doorbell(struct fuzzer *f, int fd)
+{
+	uint32_t mask = draw(f) % 4 ? draw(f) % (1 << 16) : number(f);
+	struct u_dma_buf_eventfd in = { .doorbell = draw(f) % 18 };
+	struct pollfd p = { .fd = fd, .events = draw(f) };
+	struct epoll_event event = { .events = draw(f) };
+	struct u_dma_buf_rings rings;
+	int other;
+
+	switch (draw(f) % 7) {
+	case 0: count(f, ioctl(fd, U_DMA_BUF_IOCTL_LISTEN, &mask)); break;
+	case 1: count(f, ioctl(fd, U_DMA_BUF_IOCTL_TAKE, &rings)); break;
+	case 2:
+		in.fd = draw(f) % 4 ? eventfd(0, EFD_NONBLOCK) : (int)(draw(f) % 40) - 2;
+		count(f, ioctl(fd, U_DMA_BUF_IOCTL_EVENTFD, &in));
+		/* Only a fresh one is ours to close; the doorbell keeps it. */
+		if (in.fd >= 40)
+			close(in.fd);
+		break;
+	case 3: count(f, poll(&p, 1, 1)); break;
+	case 4:
+		other = epoll_create1(0);
+		count(f, epoll_ctl(other, EPOLL_CTL_ADD, fd, &event));
+		epoll_wait(other, &event, 1, draw(f) % 2);
+		close(other);
+		break;
+	default: count(f, ioctl(fd, U_DMA_BUF_IOCTL_RING, &mask)); break;
+	}
+}
+
+static void random_parent(struct fuzzer *f, char *parent)
+{
+	static const char * const names[] = {
+		"", "", "", "platform/u-dma-buf.0", "u-dma-buf-anon", "pci/0000:00:00.0", "x/y", "/",
+	};
+
+	strcpy(parent, names[draw(f) % 8]);
+	if (draw(f) % 32 == 0)
+		memset(parent, 'x', U_DMA_BUF_NAME_BYTES);
+}
+
+static int fuzz_anonymous(struct fuzzer *f)
+{
+	struct u_dma_buf_anonymous in = {
+		.size = number(f), .mmap_mode = draw(f) % 7, .reserved = draw(f) % 32 == 0,
+		.flags = draw(f) % 8 ? O_RDWR | O_CLOEXEC : number(f), .fd = -1,
+	};
+
+	random_parent(f, in.parent);
+	count(f, ioctl(anon_node, U_DMA_BUF_IOCTL_ANONYMOUS, draw(f) % 32 ? &in : (void *)number(f)));
+	return in.fd;
+}
+
+static int fuzz_adopt(struct fuzzer *f, int fd)
+{
+	struct u_dma_buf_adopt in = {
+		.offset = number(f), .size = number(f), .flags = draw(f) % 8 ? O_CLOEXEC : number(f),
+		.fd = -1,
+	};
+	int memory = memfd_create("fuzz", MFD_ALLOW_SEALING);
+
+	if (ftruncate(memory, 128 << 10))
+		return -1;
+	in.source_fd = draw(f) % 8 ? memory : fd;
+	if (draw(f) % 2) {
+		in.offset = draw(f) % 16 * 4096;
+		in.size = (draw(f) % 16 + 1) * 4096;
+	}
+	random_parent(f, in.parent);
+	count(f, ioctl(anon_node, U_DMA_BUF_IOCTL_ADOPT, draw(f) % 32 ? &in : (void *)number(f)));
+	if (draw(f) % 4 == 0)
+		count(f, ftruncate(memory, number(f) % (128 << 10)));
+	close(memory);
+	return in.fd;
+}
+
+/* A few names, so that threads meet at them. */
+static void fuzz_manager(struct fuzzer *f)
+{
+	struct u_dma_buf_create create = {
+		.size = number(f) % (256 << 10), .dma_mask_bits = draw(f) % 4 ? 0 : draw(f) % 80,
+		.mmap_mode = draw(f) % 7, .flags = draw(f) % 5, .reserved = draw(f) % 32 == 0,
+	};
+	struct u_dma_buf_delete delete = { 0 };
+
+	snprintf(create.name, sizeof(create.name), "fuzz%d", (int)(draw(f) % 3));
+	strcpy(delete.name, create.name);
+	random_parent(f, create.parent);
+	if (draw(f) % 2)
+		count(f, ioctl(manager, U_DMA_BUF_IOCTL_CREATE, &create));
+	else
+		count(f, ioctl(manager, U_DMA_BUF_IOCTL_DELETE, &delete));
+}
+
 static void fuzz_open(struct fuzzer *f, int *fd)
 {
 	static const int modes[] = { O_RDONLY, O_WRONLY, O_RDWR, O_RDWR };
+	int old = *fd;
 
+	switch (draw(f) % 8) {
+	case 0: case 1: *fd = fuzz_anonymous(f); break;
+	case 2: *fd = fuzz_adopt(f, old); break;
+	}
+	if (*fd != old) {
+		close(old);
+		return;
+	}
 	if (*fd >= 0)
 		close(*fd);
-	*fd = open("/dev/udmabuf0", modes[draw(f) % 4] | (draw(f) % 4 ? 0 : O_SYNC));
+	*fd = open(draw(f) % 8 ? "/dev/udmabuf0" : "/dev/fuzz0", modes[draw(f) % 4] | (draw(f) % 4 ? 0 : O_SYNC));
 	count(f, *fd);
 }
 
@@ -196,13 +308,15 @@ static void *fuzz(void *argument)
 	while (!atomic_load(&stop)) {
 		int *fd = &f->files[draw(f) % FILES];
 
-		switch (*fd < 0 ? 0 : draw(f) % 16) {
+		switch (*fd < 0 ? 0 : draw(f) % 20) {
 		case 0: fuzz_open(f, fd); break;
 		case 1: case 2: case 3: case 4: fuzz_map(f, *fd); break;
 		case 5: case 6: fuzz_transfer(f, *fd); break;
 		case 7: case 8: fuzz_ranges(f, *fd); break;
 		case 9: fuzz_sysfs(f); break;
 		case 10: case 11: fuzz_export(f, *fd); break;
+		case 12: fuzz_manager(f); break;
+		case 13: case 14: case 15: fuzz_doorbell(f, *fd); break;
 		default: fuzz_ioctl(f, *fd); break;
 		}
 	}
@@ -227,6 +341,9 @@ int main(int argc, char **argv)
 
 	require(argc == 3);
 	end = time(NULL) + atoi(argv[1]);
+	anon_node = open("/dev/u-dma-buf-anon", O_RDWR);
+	manager = open("/dev/u-dma-buf-mgr", O_RDWR);
+	require(anon_node >= 0 && manager >= 0);
 	seed = strtoull(argv[2], NULL, 0);
 	printf("# fuzz: seed %llu\n", (unsigned long long)seed);
 	for (int i = 0; i < THREADS; i++) {

@@ -9,6 +9,10 @@
  *   check         the mapping still holds the pattern
  *   gone          ioctls that need the device answer ENODEV
  *   frames        the mapped frames are not free memory (as kpageflags says)
+ *   export        make a dma-buf of it, then unmap and close: that alone is left,
+ *                 mapped anew
+ *   import        have another device attach the dma-buf (udb-importer)
+ *   unimport      end that
  *   splice        put the first 16 pages into a pipe, unmap and close
  *   drain         read the pipe: the pattern must come out
  *   close         unmap and close
@@ -26,7 +30,8 @@
 #define BYTES	(64 << 10)
 #define KPF_BUDDY	(1ULL << 10)
 
-static int fd = -1, ends[2];
+static int fd = -1, importer = -1, ends[2];
+static struct u_dma_buf_buffer facts;
 static unsigned char *map;
 
 static unsigned char pattern(size_t i)
@@ -48,6 +53,7 @@ static void hold_open(const char *path)
 	require(fd >= 0);
 	map = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	require(map != MAP_FAILED);
+	require(ioctl(fd, U_DMA_BUF_IOCTL_GET_BUFFER, &facts) == 0);
 	for (size_t i = 0; i < BYTES; i++)
 		map[i] = pattern(i);
 }
@@ -76,18 +82,37 @@ static void hold_gone(void)
 
 static void hold_frames(void)
 {
-	struct u_dma_buf_buffer info = { 0 };
 	uint64_t flags;
 	int free_frames = 0, kpf = open("/proc/kpageflags", O_RDONLY);
 
 	require(kpf >= 0);
-	require(ioctl(fd, U_DMA_BUF_IOCTL_GET_BUFFER, &info) == 0);
-	for (uint64_t at = 0; at < info.map_size; at += 4096) {
-		require(pread(kpf, &flags, 8, (info.cpu_phys_addr + at) / 4096 * 8) == 8);
+	for (uint64_t at = 0; at < facts.map_size; at += 4096) {
+		require(pread(kpf, &flags, 8, (facts.cpu_phys_addr + at) / 4096 * 8) == 8);
 		free_frames += !!(flags & KPF_BUDDY);
 	}
 	close(kpf);
 	check_u64("hold: no frame in use is free memory", free_frames, 0);
+}
+
+static void hold_export(void)
+{
+	struct u_dma_buf_export export = { .flags = O_RDWR | O_CLOEXEC, .size = BYTES };
+
+	check_ok("hold: export", ioctl(fd, U_DMA_BUF_IOCTL_EXPORT, &export));
+	hold_close();
+	fd = export.fd;
+	map = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	require(map != MAP_FAILED);
+}
+
+static void hold_import(void)
+{
+	char text[16];
+
+	importer = open("/dev/udb-importer", O_RDWR);
+	require(importer >= 0);
+	snprintf(text, sizeof(text), "%d", fd);
+	check_u64("hold: another device imports it", write(importer, text, strlen(text)), strlen(text));
 }
 
 static void hold_splice(void)
@@ -129,6 +154,12 @@ int main(void)
 			hold_gone();
 		else if (strcmp(line, "frames") == 0)
 			hold_frames();
+		else if (strcmp(line, "export") == 0)
+			hold_export();
+		else if (strcmp(line, "import") == 0)
+			hold_import();
+		else if (strcmp(line, "unimport") == 0)
+			check_ok("hold: the import ends", close(importer));
 		else if (strcmp(line, "splice") == 0)
 			hold_splice();
 		else if (strcmp(line, "drain") == 0)

@@ -2,6 +2,7 @@
 CLASS=/sys/class/u-dma-buf
 failures=0
 FUZZ_SECONDS=60
+DEBUGFS=/sys/kernel/debug
 
 ok() {
 	echo "ok $1"

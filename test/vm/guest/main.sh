@@ -11,6 +11,8 @@ attributes
 matrices
 unbind_in_use
 killed_in_use
+exported_in_use
+under_pressure
 pages_in_a_pipe
 bound_to_pci
 exported
