@@ -8,9 +8,12 @@ BLOCK=/dev/ram0
 # looks only after it pinned the pages, and a pin of CMA pages never ends; later
 # ones refuse mode 5 of CMA memory before they pin (kmod/map.c).
 case $(uname -m) in
-x86_64) COHERENT=1 LOW_BITS=28 ;;
-aarch64) COHERENT=0 LOW_BITS=31 ;;
+x86_64) COHERENT=1 ;;
+aarch64) COHERENT=0 ;;
 esac
+# Without a zone for them the kernel refuses masks that do not reach all memory.
+LOW_BITS=31
+[ "$(uname -m)" = x86_64 ] && grep -q 'zone  *DMA$' /proc/zoneinfo && LOW_BITS=28
 if grep -q '^CmaTotal: *[1-9]' /proc/meminfo; then LARGE=cma SMALL=cma; else LARGE=contig SMALL=buddy; fi
 case $LARGE-$(uname -r) in
 contig-6.1.*) PAGE=EOPNOTSUPP CACHE=EOPNOTSUPP ;;

@@ -20,7 +20,7 @@
 #include "check.h"
 #include "u-dma-buf.h"
 
-#define ROUNDS		20000
+#define ROUNDS		5000
 #define LIMIT_MS	20000
 #define PING		3
 #define PONG		7
