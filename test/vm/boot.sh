@@ -87,7 +87,7 @@ boot_scenario() {
 		return 0
 	fi
 	qemu_command "$scenario" "$target"
-	timeout -k 5 "$LIMIT_SECONDS" "${QEMU[@]}" </dev/null 2>&1 | tr -d '\r' >"$log" || status=$?
+	timeout -k 5 "$LIMIT_SECONDS" "${QEMU[@]}" </dev/null 2>&1 | stdbuf -oL tr -d '\r' >"$log" || status=$?
 	if $verbose; then cat "$log"; fi
 
 	good=$(grep -c '^ok ' "$log" || true)

@@ -6,12 +6,8 @@ HOST_PACKAGES=(gcc make libc6-dev sparse cpio xz-utils busybox-static kmod)
 target_packages() {
 	local release
 	case $1 in
-<<<<<<< HEAD
 	x86_64-6.1) echo qemu-system-x86 linux-headers-amd64 dkms ;;
-=======
-	x86_64-6.1) echo qemu-system-x86 linux-headers-amd64 ;;
 	x86_64-debug) echo qemu-system-x86 "${DEBUG_PACKAGES[@]}" ;;
->>>>>>> 13daf1e (test/vm: debug kernel, memory pressure, dma-bufs left alone, failures of every kernel allocation; fuzz of all new calls)
 	x86_64-6.12)
 		# The headers themselves would install their kernel: they are unpacked.
 		release=$(x86_64_6_12_release)
