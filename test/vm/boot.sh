@@ -3,7 +3,7 @@
 # Any of these in the log fails the scenario.
 COMPLAINTS='BUG:|WARNING:|KASAN|Oops|general protection|Kernel panic|suspicious RCU|inconsistent lock|possible .* deadlock|Call Trace|kmemleak: [1-9]|ODEBUG'
 
-DEBUG_APPEND="panic_on_warn=0 debug_pagealloc=on log_buf_len=16M"
+DEBUG_APPEND="panic_on_warn=0 loglevel=5 debug_pagealloc=on log_buf_len=16M"
 
 # Kernel arguments and devices beyond the ordinary.
 scenario_arguments() {
