@@ -34,7 +34,7 @@ scenario_arguments() {
 	large) MEMORY=10240 APPEND=nokaslr ;;
 	# Everything that is wrong is to be seen, not only the first.
 	debug) APPEND="$DEBUG_APPEND" MEMORY=2048 LIMIT_SECONDS=1800 ;;
-	debug-cma) APPEND="$DEBUG_APPEND cma=64M" MEMORY=2048 LIMIT_SECONDS=1800 ;;
+	debug-cma) SCRIPT=debug APPEND="$DEBUG_APPEND cma=64M" MEMORY=2048 LIMIT_SECONDS=1800 ;;
 	# The core of small boards, without the atomic instructions of later ones.
 	devicetree) CPU=cortex-a53 TREE=$VM_DIR/guest/devicetree.dts ;;
 	devicetree-max) SCRIPT=devicetree TREE=$VM_DIR/guest/devicetree.dts ;;
