@@ -235,7 +235,8 @@ build_target() {
 	copy_kernel_modules
 	[ "$target" != x86_64-6.1 ] || copy_uio_modules
 	copy_bun "$target"
-	[ -z "$BUN" ] || build_as_user "$target"
+	# Of kernels with modules; the debug kernel needs neither Bun nor its tools.
+	[ -z "$BUN" ] || [ -z "$IMAGE" ] || build_as_user "$target"
 	build_initrd
 	echo "# $target: kernel $RELEASE, built in $((SECONDS - started)) s"
 }
