@@ -33,6 +33,8 @@ no_leaks() {
 mount -t debugfs debugfs $DEBUGFS
 echo clear >$DEBUGFS/kmemleak
 echo "# debug kernel $(uname -r), CMA $(awk '/^CmaTotal/ { print $2 }' /proc/meminfo) KiB"
+# One of each kind.
+MODES="1 2 4 5"
 interface
 unload
 below_a_mask
@@ -49,7 +51,6 @@ managed
 by_ioctl
 doorbells
 adoption
-injected
 injected_by_the_kernel
 fuzzed
 no_leaks
