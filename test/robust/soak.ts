@@ -2,7 +2,7 @@
  * `npm run soak`: the robustness tests with large counts, one after the other; the numbers can be written down.
  *
  *     bun test/robust/soak.ts [--kills 1000] [--part-kills 2000] [--mutations 10000000] [--live-seconds 120] [--messages 200000000]
- *                             [--rounds 20000] [--seed N] [--record]
+ *                             [--records 400000000] [--rounds 20000] [--seed N] [--record]
  *
  * `--record` writes docs/results/<date>-soak.md and .json: commit, seed, machine, durations, counts. A count of 0 leaves a part out.
  */
@@ -13,6 +13,7 @@ import { seedFrom } from "../support/random.ts";
 import { type FuzzResult, fuzzTest } from "./fuzz.ts";
 import { type KillResult, killTest } from "./kill.ts";
 import { type KillPartsResult, killPartsTest } from "./kill-parts.ts";
+import { type RecordsStressResult, recordsStressTest } from "./records-stress.ts";
 import { type TortureResult, tortureTest } from "./torture.ts";
 
 const ROOT = new URL("../../", import.meta.url).pathname;
@@ -36,6 +37,7 @@ interface SoakResult {
   readonly killParts: KillPartsResult | null;
   readonly fuzz: FuzzResult | null;
   readonly torture: TortureResult | null;
+  readonly records: RecordsStressResult | null;
   readonly faults: readonly string[];
   readonly seconds: number;
 }
@@ -141,6 +143,13 @@ function tortureLines(result: TortureResult): string[] {
   ];
 }
 
+function recordsLines({ messages, deliveries, missed, seconds }: RecordsStressResult): string[] {
+  return [
+    `| records, every sequence and word verified | ${messages} sent, ${deliveries} delivered; lossy readers missed ${missed} and knew it |`,
+    `| stress of records took | ${seconds} s |`,
+  ];
+}
+
 function markdown(result: SoakResult): string {
   const { machine: host, faults } = result;
   return [
@@ -157,6 +166,7 @@ function markdown(result: SoakResult): string {
     ...(result.killParts === null ? [] : killPartsLines(result.killParts)),
     ...(result.fuzz === null ? [] : fuzzLines(result.fuzz)),
     ...(result.torture === null ? [] : tortureLines(result.torture)),
+    ...(result.records === null ? [] : recordsLines(result.records)),
     "",
   ].join("\n");
 }
@@ -178,6 +188,7 @@ async function main(): Promise<void> {
       mutations: { type: "string", default: "10000000" },
       "live-seconds": { type: "string", default: "120" },
       messages: { type: "string", default: "200000000" },
+      records: { type: "string", default: "400000000" },
       rounds: { type: "string", default: "20000" },
       seed: { type: "string" },
       record: { type: "boolean", default: false },
@@ -203,7 +214,10 @@ async function main(): Promise<void> {
   if (fuzz !== null) console.log(fuzzLines(fuzz).join("\n"));
   const torture = messages + rounds > 0 ? await tortureTest({ messages, rounds, seed }) : null;
   if (torture !== null) console.log(tortureLines(torture).join("\n"));
-  const faults = [kill, killParts, fuzz, torture].flatMap((part) => part?.faults ?? []);
+  const recordCount = Number(values.records);
+  const records = recordCount > 0 ? await recordsStressTest(recordCount) : null;
+  if (records !== null) console.log(recordsLines(records).join("\n"));
+  const faults = [kill, killParts, fuzz, torture, records].flatMap((part) => part?.faults ?? []);
   const seconds = Math.round(performance.now() - startMs) / 1000;
   const result: SoakResult = {
     startedAt,
@@ -214,6 +228,7 @@ async function main(): Promise<void> {
     killParts,
     fuzz,
     torture,
+    records,
     faults,
     seconds,
   };
