@@ -171,7 +171,8 @@ enum {
   PHYSRING_PHASE_MASK = 0xff,
   PHYSRING_OWNER_MASK = 0xff,
   PHYSRING_OWNER_PARTICIPANT_MASK = 0x7f,
-  PHYSRING_OWNER_BUSY = 0x80
+  PHYSRING_OWNER_BUSY = 0x80,
+  PHYSRING_OWNER_EVICTING = 0x40 /* lanes of channels; such an owner is nobody to this header */
 };
 enum {
   PHYSRING_AWAKE = 0,

@@ -12,6 +12,8 @@ export interface Attempt<T> {
   attempt(): T | undefined;
   /** For the error at the time limit. */
   readonly what: string;
+  /** Attempt again after so many milliseconds at most, even if the condition does not come true. */
+  readonly pauseMs?: () => number;
 }
 
 /** Blocks the thread. @throws WaitTimeoutError, and what `attempt` throws */
@@ -24,7 +26,8 @@ export function attemptBlocking<T>(goal: Attempt<T>, options: BlockOptions): T {
     // Looked at in every round: a spoilt segment may make the condition true for ever and the attempt fail for ever.
     const leftMs = deadlineMs - performance.now();
     if (leftMs <= 0) throw new WaitTimeoutError(goal.what, timeoutMs);
-    goal.participant.doorbell.block(goal.condition, leftMs, options.strategy ?? "spin-then-futex");
+    const pauseMs = Math.min(leftMs, goal.pauseMs?.() ?? leftMs);
+    goal.participant.doorbell.block(goal.condition, pauseMs, options.strategy ?? "spin-then-futex");
   }
 }
 
@@ -39,6 +42,7 @@ export async function attemptAsync<T>(goal: Attempt<T>, options: AwaitOptions): 
     if (leftMs <= 0) throw new WaitTimeoutError(goal.what, timeoutMs);
     // A condition that holds at once costs no turn of the event loop; if it was wrong, take one.
     if (fruitless > 0 && goal.condition.ready()) await Bun.sleep(0);
-    await goal.participant.doorbell.wait(goal.condition, leftMs, options.signal);
+    const pauseMs = Math.min(leftMs, goal.pauseMs?.() ?? leftMs);
+    await goal.participant.doorbell.wait(goal.condition, pauseMs, options.signal);
   }
 }

@@ -22,6 +22,7 @@ import { ArgumentError } from "../ring/errors.ts";
 import { expectShape } from "../ring/expect-shape.ts";
 import { Delivery, type DeliveryName, Policy, type PolicyName } from "../ring/layout.ts";
 import { Pool } from "../ring/pool.ts";
+import { StallAction } from "../ring/records-layout.ts";
 import type { OpenOptions } from "../ring/ring.ts";
 import { type ConsumerOptions, FrameConsumer } from "./consumer.ts";
 import { type ChannelCounters, FrameProducer, readCounters } from "./producer.ts";
@@ -44,6 +45,13 @@ export interface ChannelOptions {
   readonly policy?: PolicyName;
   /** `all` (default): every consumer sees every frame; `one`: each frame goes to one consumer. */
   readonly delivery?: DeliveryName;
+  /**
+   * With policy `block`: what to do about a live consumer that gates the blocked producer for so many milliseconds without moving (SIGSTOP, a
+   * debugger). 0 (default): wait for ever.
+   */
+  readonly stallTimeoutMs?: number;
+  /** `evict` (default): take its lane and what lies in it; it gets EvictedError and may join again. `error`: StalledError for the producer. */
+  readonly stallAction?: "evict" | "error";
 }
 
 /** What an opener relies on; undefined: anything. */
@@ -51,15 +59,29 @@ export type ChannelExpectation = Pick<ChannelOptions, "frameBytes" | "policy" | 
 
 const DEFAULT_CONSUMERS = 4;
 const DEFAULT_LANE_CAPACITY = 8;
+const MAX_STALL_TIMEOUT_MS = 2 ** 31 - 1;
 const DEFAULT_META_BYTES = 4096;
 
 function shapeOf(options: ChannelOptions): ChannelShape {
+  const stallTimeoutMs = options.stallTimeoutMs ?? 0;
   const shape: ChannelShape = {
     maxConsumers: options.maxConsumers ?? DEFAULT_CONSUMERS,
     laneCapacity: options.laneCapacity ?? DEFAULT_LANE_CAPACITY,
     policy: options.policy ?? "block",
     delivery: options.delivery ?? "all",
+    stallTimeoutMs,
+    stallAction: stallTimeoutMs === 0 ? "none" : (options.stallAction ?? "evict"),
   };
+  if (!Number.isInteger(stallTimeoutMs) || stallTimeoutMs < 0 || stallTimeoutMs > MAX_STALL_TIMEOUT_MS)
+    throw new ArgumentError(
+      `stallTimeoutMs ${stallTimeoutMs}: whole milliseconds from 0 to ${MAX_STALL_TIMEOUT_MS}`,
+    );
+  if (stallTimeoutMs > 0 && shape.policy !== "block")
+    throw new ArgumentError(
+      `stallTimeoutMs goes with policy block; ${shape.policy} never waits for a consumer`,
+    );
+  if (!(shape.stallAction in StallAction))
+    throw new ArgumentError(`stallAction ${shape.stallAction}: evict or error`);
   if (!(shape.policy in Policy))
     throw new ArgumentError(`policy ${shape.policy}: one of ${Object.keys(Policy).join(", ")}`);
   if (!(shape.delivery in Delivery))

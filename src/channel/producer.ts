@@ -22,6 +22,8 @@ export interface ChannelCounters {
   /** Summed over the lanes: frames a full lane did not get (drop-newest), or lost again (drop-oldest). */
   readonly droppedNewest: number;
   readonly droppedOldest: number;
+  /** Consumers whose lane was taken because they had stalled. */
+  readonly evicted: number;
   /** Descriptors that consumers refused. */
   readonly rejected: number;
 }
@@ -35,6 +37,7 @@ export function readCounters(channel: ChannelGeometry): ChannelCounters {
     unclaimed: channel.words[ChannelLayout.unclaimedWord]! >>> 0,
     droppedNewest: sum(RingLayout.droppedNewestWord),
     droppedOldest: sum(RingLayout.droppedOldestWord),
+    evicted: channel.words[ChannelLayout.evictedWord]! >>> 0,
     rejected: sum(RingLayout.rejectedWord),
   };
 }
@@ -59,7 +62,8 @@ export class FrameProducer implements Disposable {
     this.#lateLoan = {
       participant: this.#participant,
       condition: this.#freeBlock,
-      attempt: () => this.tryLoan() ?? undefined,
+      attempt: () => this.tryLoan() ?? (this.#sender.relieve() ? this.tryLoan() : null) ?? undefined,
+      pauseMs: () => this.#sender.stallLeftMs,
       what: `loan on channel ${channel.name}: no block was released`,
     };
     this.#forgetRegion = channel.region.onClose(() => this.close());
@@ -109,7 +113,7 @@ export class FrameProducer implements Disposable {
   /**
    * A free block as a frame. No block free: `block` waits, blocking the thread; `fail` throws; `drop-newest` counts a dropped frame
    * and returns null; `drop-oldest` takes frames back that nobody took yet, and returns null (counted) when all are being read.
-   * @throws BackpressureError, WaitTimeoutError
+   * @throws BackpressureError, WaitTimeoutError, StalledError (with `stallTimeoutMs`)
    */
   loan(options: BlockOptions = {}): Frame | null {
     const frame = this.#loanNow();
@@ -171,7 +175,7 @@ export class FrameProducer implements Disposable {
   /**
    * Sends a frame: loaned here, or received on a channel of the same pool and held by nobody else. True when a consumer gets it,
    * false when it was dropped or nobody is attached. A full lane under policy `block` blocks the thread.
-   * @throws BackpressureError (`fail`; the frame stays yours), FrameSharedError, FrameReleasedError, WaitTimeoutError
+   * @throws BackpressureError (`fail`; the frame stays yours), FrameSharedError, FrameReleasedError, WaitTimeoutError, StalledError (`stallAction: "error"`)
    */
   send(frame: Frame, options: BlockOptions = {}): boolean {
     return this.trySend(frame) ?? attemptBlocking(this.#sending(frame), options);
@@ -186,6 +190,7 @@ export class FrameProducer implements Disposable {
     return {
       participant: this.#participant,
       condition: this.#sender,
+      pauseMs: () => this.#sender.stallLeftMs,
       attempt: () => this.trySend(frame) ?? undefined,
       what: `send on channel ${this.#channel.name}: no consumer made room`,
     };

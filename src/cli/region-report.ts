@@ -237,7 +237,9 @@ function channelDetail(region: Region, entry: DirectoryEntry): ObjectDetail {
     if (participant === null) return [];
     const tail = words[RingLayout.tailWord]!;
     const head = words[RingLayout.headWord]!;
-    return [{ lane, participant, queued: channel.dropOldest ? usedSlots(tail, head) : (tail - head) >>> 0 }];
+    return [
+      { lane, participant, queued: channel.claimedHeads ? usedSlots(tail, head) : (tail - head) >>> 0 },
+    ];
   });
   return {
     kind: "channel",

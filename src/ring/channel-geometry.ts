@@ -14,6 +14,7 @@ import {
   RingLayout,
 } from "./layout.ts";
 import { Pool } from "./pool.ts";
+import { StallAction, type StallActionName } from "./records-layout.ts";
 import { checkRingShape, readRing, ringSizeBytes, writeRing } from "./ring-geometry.ts";
 
 /** Shape of a channel, fixed at creation and stored in the segment. */
@@ -24,6 +25,9 @@ export interface ChannelShape {
   readonly laneCapacity: number;
   readonly policy: PolicyName;
   readonly delivery: DeliveryName;
+  /** A consumer that gates a blocked producer for so long without moving is stalled; 0 with action `none`. */
+  readonly stallTimeoutMs: number;
+  readonly stallAction: StallActionName;
 }
 
 /** A checked channel: views of its header and lanes, and its pool. */
@@ -33,6 +37,8 @@ export class ChannelGeometry {
   readonly pool: Pool;
   readonly policy: PolicyName;
   readonly delivery: DeliveryName;
+  readonly stallTimeoutMs: number;
+  readonly stallAction: StallActionName;
   readonly laneCapacity: number;
   /** Header words of the channel. */
   readonly words: Int32Array;
@@ -53,6 +59,8 @@ export class ChannelGeometry {
     this.pool = pool;
     this.policy = shape.policy;
     this.delivery = shape.delivery;
+    this.stallTimeoutMs = shape.stallTimeoutMs;
+    this.stallAction = shape.stallAction;
     this.laneCapacity = shape.laneCapacity;
     this.words = words;
     this.#slotsWord = RingLayout.headerBytes / WORD_BYTES;
@@ -63,21 +71,26 @@ export class ChannelGeometry {
       const agrees =
         ring.slotBytes === LaneSlotLayout.sizeBytes &&
         ring.capacity === shape.laneCapacity &&
-        ring.flags === (this.dropOldest ? RingLayout.flagDropOldest : 0);
+        ring.flags === (this.claimedHeads ? RingLayout.flagDropOldest : 0);
       if (!agrees) throw new CorruptError(`channel ${entry.name}: lane ${lane}`);
       lanes.push(ring.words);
     }
     this.lanes = lanes;
   }
 
-  get dropOldest(): boolean {
-    return this.policy === "drop-oldest";
+  /** The producer may take frames back: heads are claimed, by both sides (PROTOCOL.md §7.4). */
+  get claimedHeads(): boolean {
+    return hasClaimedHeads(this);
   }
 
   /** Word index, in its lane, of the slot that a free-running index names. */
   slotIndex(index: number): number {
     return this.#slotsWord + (index & (this.laneCapacity - 1)) * LaneSlotLayout.sizeWords;
   }
+}
+
+function hasClaimedHeads(shape: Pick<ChannelShape, "policy" | "stallAction">): boolean {
+  return shape.policy === "drop-oldest" || shape.stallAction === "evict";
 }
 
 function laneShape(capacity: number): { slotBytes: number; capacity: number } {
@@ -111,7 +124,7 @@ export function createChannelGeometry(
     );
   }
   const stride = laneStride(shape.laneCapacity);
-  const flags = shape.policy === "drop-oldest" ? RingLayout.flagDropOldest : 0;
+  const flags = hasClaimedHeads(shape) ? RingLayout.flagDropOldest : 0;
   const entry = region.directory.create(ObjectKind.channel, name, channelSizeBytes(shape), (offset) => {
     const words = region.words(offset, ChannelLayout.lanesOffset / WORD_BYTES);
     words.fill(0);
@@ -123,6 +136,8 @@ export function createChannelGeometry(
     words[ChannelLayout.deliveryWord] = Delivery[shape.delivery];
     words[ChannelLayout.poolIndexWord] = pool.entry.index;
     words[ChannelLayout.poolGenerationWord] = pool.entry.generation;
+    words[ChannelLayout.stallTimeoutMsWord] = shape.stallTimeoutMs;
+    words[ChannelLayout.stallActionWord] = StallAction[shape.stallAction];
     for (let lane = 0; lane < shape.maxConsumers; lane++) {
       const laneOffset = regionOffset(offset + ChannelLayout.lanesOffset + lane * stride);
       writeRing(region, laneOffset, laneShape(shape.laneCapacity), flags);
@@ -147,6 +162,8 @@ export function openChannelGeometry(region: Region, entry: DirectoryEntry): Chan
   const laneBytes = words[ChannelLayout.laneBytesWord]! >>> 0;
   const policy = nameOf(Policy, words[ChannelLayout.policyWord]!);
   const delivery = nameOf(Delivery, words[ChannelLayout.deliveryWord]!);
+  const stallTimeoutMs = words[ChannelLayout.stallTimeoutMsWord]! >>> 0;
+  const stallAction = nameOf(StallAction, words[ChannelLayout.stallActionWord]!);
   const poolIndex = words[ChannelLayout.poolIndexWord]! >>> 0;
   const poolEntry = poolIndex < Directory.capacity ? region.directory.at(poolIndex) : null;
   const intact =
@@ -160,10 +177,18 @@ export function openChannelGeometry(region: Region, entry: DirectoryEntry): Chan
     ChannelLayout.lanesOffset + laneCount * laneBytes <= entry.sizeBytes &&
     poolEntry !== null &&
     poolEntry.generation === words[ChannelLayout.poolGenerationWord];
-  if (!intact || policy === undefined || delivery === undefined)
+  const stalls = stallAction === "none" ? stallTimeoutMs === 0 : policy === "block" && stallTimeoutMs > 0;
+  if (!intact || policy === undefined || delivery === undefined || stallAction === undefined || !stalls)
     throw new CorruptError(`channel ${entry.name}: geometry`);
   const firstLane = regionOffset(entry.offset + ChannelLayout.lanesOffset);
   const laneCapacity = readRing(region, `${entry.name} lane 0`, firstLane, laneBytes).capacity;
-  const shape: ChannelShape = { maxConsumers: laneCount, laneCapacity, policy, delivery };
+  const shape: ChannelShape = {
+    maxConsumers: laneCount,
+    laneCapacity,
+    policy,
+    delivery,
+    stallTimeoutMs,
+    stallAction,
+  };
   return new ChannelGeometry(region, entry, Pool.at(region, poolEntry), shape, words, laneBytes);
 }

@@ -13,7 +13,7 @@ import {
 } from "../memory/atomics.ts";
 import type { ChannelGeometry } from "./channel-geometry.ts";
 import { headIndex, headWord, isClaimed, usedSlots } from "./drop-oldest.ts";
-import { CorruptError, InUseError, SameHandleError } from "./errors.ts";
+import { CorruptError, EvictedError, InUseError, SameHandleError } from "./errors.ts";
 import { ChannelLayout, LaneSlotLayout, OwnerWord, RingLayout } from "./layout.ts";
 import { attachmentOf, attachOwner, detachOwner, markBusy, ownerParticipant } from "./owner.ts";
 import type { Participant } from "./participant.ts";
@@ -75,7 +75,7 @@ export class LaneReceiver {
   /** What was sent to an earlier consumer of this lane is not ours. */
   #startAtTail(): void {
     const words = this.#words;
-    if (!this.channel.dropOldest) {
+    if (!this.channel.claimedHeads) {
       this.#head = loadAcquire(words, RingLayout.tailWord);
       storeRelease(words, RingLayout.headWord, this.#head);
       return;
@@ -100,13 +100,13 @@ export class LaneReceiver {
 
   /** Whether a frame is there or the stream is over. A plain load first: polling leaves the producer's line alone. */
   ready(): boolean {
-    if (!this.#emptyHint()) return true;
+    if (!this.#emptyHint() || this.evicted) return true;
     return loadHint(this.channel.words, ChannelLayout.endedWord) !== ChannelLayout.endedOpen;
   }
 
   #emptyHint(): boolean {
     const tail = loadHint(this.#words, RingLayout.tailWord);
-    if (!this.channel.dropOldest) return tail === this.#head;
+    if (!this.channel.claimedHeads) return tail === this.#head;
     const head = loadHint(this.#words, RingLayout.headWord);
     return isClaimed(head) || usedSlots(tail, head) === 0;
   }
@@ -114,17 +114,24 @@ export class LaneReceiver {
   /**
    * Takes the next frame addressed to this participant and held by it; false when there is none now. Refused descriptors are
    * counted and skipped. The fields of the frame are read through the getters below until the next call.
-   * @throws CorruptError when the producer's index is impossible
+   * @throws CorruptError when the producer's index is impossible; EvictedError when the producer took our lane
    */
   take(): boolean {
+    if (this.evicted) throw new EvictedError(`channel ${this.channel.name}, lane ${this.lane}`);
     // A lane holds at most laneCapacity frames, so this many refusals in one call mean that somebody scribbles.
     for (let tries = 0; tries <= this.channel.laneCapacity; tries++) {
-      if (!(this.channel.dropOldest ? this.#takeByClaim() : this.#takeNext())) return false;
+      if (!(this.channel.claimedHeads ? this.#takeByClaim() : this.#takeNext())) return false;
       this.#ringProducer();
       if (this.#acceptable()) return true;
       this.#reject();
     }
     return false;
+  }
+
+  /** The producer took this lane (§7.5); frames taken before stay held until they are released. */
+  get evicted(): boolean {
+    if (this.channel.stallAction !== "evict" || !this.#attached) return false;
+    return loadHint(this.#words, RingLayout.consumerOwnerWord) !== this.#owner;
   }
 
   #takeNext(): boolean {
@@ -256,7 +263,7 @@ export class LaneReceiver {
     // The producer's last publication came before `ended`: look once more after reading it.
     const head = loadAcquire(this.#words, RingLayout.headWord);
     const tail = loadAcquire(this.#words, RingLayout.tailWord);
-    const used = this.channel.dropOldest ? usedSlots(tail, head) : (tail - this.#head) | 0;
+    const used = this.channel.claimedHeads ? usedSlots(tail, head) : (tail - this.#head) | 0;
     if (used !== 0) return "open";
     return ended === ChannelLayout.endedByProducer ? "ended" : "died";
   }
@@ -287,13 +294,13 @@ export class LaneReceiver {
   /** Lets go of what was published to us; true when nothing more can come. */
   #drained(): boolean {
     for (let taken = 0; taken <= this.channel.laneCapacity; taken++) {
-      if (!(this.channel.dropOldest ? this.#takeByClaim() : this.#takeNext())) break;
+      if (!(this.channel.claimedHeads ? this.#takeByClaim() : this.#takeNext())) break;
       this.#letGo();
     }
     const words = this.#words;
     const tail = loadAcquire(words, RingLayout.tailWord);
     const head = loadAcquire(words, RingLayout.headWord);
-    const empty = this.channel.dropOldest
+    const empty = this.channel.claimedHeads
       ? !isClaimed(head) && usedSlots(tail, head) === 0
       : tail === this.#head;
     return empty && loadAcquire(words, RingLayout.preparedWord) === tail;

@@ -7,9 +7,11 @@ import { loadAcquire, loadAfterFence, loadHint, pause, storePlain, storeRelease 
 import type { ChannelGeometry } from "./channel-geometry.ts";
 import { Claim, claimOldest, usedSlots } from "./drop-oldest.ts";
 import { BackpressureError, CorruptError, FrameSharedError, InUseError, SameHandleError } from "./errors.ts";
+import { evictConsumer } from "./eviction.ts";
 import { ChannelLayout, LaneSlotLayout, RingLayout } from "./layout.ts";
 import { attachmentOf, attachOwner, detachOwner, ownerParticipant, receiverOf } from "./owner.ts";
 import type { Participant } from "./participant.ts";
+import { StallWatch } from "./stall-watch.ts";
 
 /** What a frame says of itself besides its block. */
 export interface SendFields {
@@ -46,6 +48,8 @@ export interface SendObserver {
 const NO_LANE = -1;
 const NOBODY = 0;
 const NO_BLOCK = -1;
+/** Holders that are participants. */
+const PARTICIPANT_HOLDERS = 0x7fff_ffff;
 /** Some 5 µs; a sender preempted just there is waited for asleep. */
 const ALONE_SPINS = 128;
 
@@ -66,6 +70,8 @@ export class LaneSender {
   #nextLane = 0;
   #sequence = 0;
   #attached = true;
+  /** One obstacle for each lane, and the pool. Null: stalled consumers may gate us for ever. */
+  readonly #stalls: StallWatch | null;
 
   private constructor(channel: ChannelGeometry, participant: Participant) {
     this.channel = channel;
@@ -73,6 +79,10 @@ export class LaneSender {
     this.#tails = new Int32Array(channel.lanes.length);
     this.#owners = new Int32Array(channel.lanes.length);
     this.#chosen = new Int32Array(channel.lanes.length);
+    this.#stalls =
+      channel.stallAction === "none"
+        ? null
+        : new StallWatch(channel.lanes.length + 1, channel.stallTimeoutMs);
   }
 
   /** Becomes the channel's producer, going on where its last one stopped.
@@ -135,7 +145,7 @@ export class LaneSender {
     const tail = this.#tails[lane]!;
     // SYNC free-slot: acquire pairs with the consumer's release store (or CAS) of head.
     const head = loadAcquire(words, RingLayout.headWord);
-    const used = this.channel.dropOldest ? usedSlots(tail, head) : (tail - head) >>> 0;
+    const used = this.channel.claimedHeads ? usedSlots(tail, head) : (tail - head) >>> 0;
     if (used > this.channel.laneCapacity)
       throw new CorruptError(`channel ${this.channel.name}: head of lane ${lane}`);
     return used;
@@ -165,6 +175,7 @@ export class LaneSender {
   send(block: number, fields: Readonly<SendFields>): SendResultCode {
     const pool = this.channel.pool;
     this.#awaitedBlock = NO_BLOCK;
+    this.#stalls?.begin();
     if (!this.#isAlone(block)) {
       if (!fields.soleReceiver) throw new FrameSharedError(block);
       this.#awaitedBlock = block;
@@ -219,7 +230,7 @@ export class LaneSender {
       if (!this.#isAttached(lane)) continue;
       if (this.#makeRoom(lane)) {
         this.#chosen[this.#chosenCount++] = lane;
-      } else {
+      } else if (!this.#evictStalled(lane)) {
         full = true;
         this.#fullLane = lane;
         if (this.channel.policy === "block") break;
@@ -240,11 +251,14 @@ export class LaneSender {
       attached++;
       if (this.#hasRoom(lane)) return this.#choose(lane);
     }
-    for (let i = 0; i < laneCount && this.channel.dropOldest; i++) {
+    for (let i = 0; i < laneCount && this.channel.policy === "drop-oldest"; i++) {
       const lane = (this.#nextLane + i) % laneCount;
       if (this.#isAttached(lane) && this.#makeRoom(lane)) return this.#choose(lane);
     }
-    if (attached > 0) this.participant.suspectDeath();
+    if (attached > 0) {
+      this.participant.suspectDeath();
+      for (let lane = 0; lane < laneCount; lane++) if (this.#isAttached(lane)) this.#evictStalled(lane);
+    }
     this.#fullLane = NO_LANE;
     if (attached > 0 && this.channel.policy === "fail") this.#fail(this.#nextLane);
     return attached > 0 || this.channel.policy === "block";
@@ -272,6 +286,59 @@ export class LaneSender {
     if (this.channel.policy === "drop-oldest") return this.dropOldest(lane) || this.#hasRoom(lane);
     if (this.channel.policy === "drop-newest") this.#countLane(lane, RingLayout.droppedNewestWord);
     return false;
+  }
+
+  /** How long a blocked send or loan may sleep before it has to look for stalled consumers again. */
+  get stallLeftMs(): number {
+    return this.#stalls?.leftMs ?? Number.POSITIVE_INFINITY;
+  }
+
+  /** True when the consumer of the lane has not moved for too long and was evicted. @throws StalledError by action `error` */
+  #evictStalled(lane: number): boolean {
+    if (this.#stalls === null) return false;
+    const words = this.channel.lanes[lane]!;
+    const owner = loadAcquire(words, RingLayout.consumerOwnerWord);
+    const receiver = receiverOf(owner);
+    if (receiver < 0 || !this.#stalls.look(lane, owner, loadAcquire(words, RingLayout.headWord)))
+      return false;
+    if (this.channel.stallAction === "error") {
+      const what = `channel ${this.channel.name}: the consumer of lane ${lane}`;
+      throw this.participant.stalled(what, receiver, this.#stalls.stoodMs(lane));
+    }
+    this.participant.enterSection();
+    const evicted = evictConsumer(this.channel, words, owner, this.participant);
+    this.participant.leaveSection();
+    if (!evicted) return false;
+    this.#count(ChannelLayout.evictedWord);
+    this.participant.ringer.ring(receiver);
+    return true;
+  }
+
+  /**
+   * For a producer that waits for a free block: evicts consumers that let frames lie in their lanes. True when one was evicted.
+   * @throws StalledError when the blocks are with somebody who has taken them and does not let go
+   */
+  relieve(): boolean {
+    if (this.#stalls === null) return false;
+    this.#stalls.begin();
+    let evicted = false;
+    for (let lane = 0; lane < this.channel.lanes.length; lane++) {
+      if (this.#isAttached(lane) && this.#used(lane) > 0 && this.#evictStalled(lane)) evicted = true;
+    }
+    if (evicted) return true;
+    const { pool } = this.channel;
+    let movement = 0;
+    let someone = 0;
+    for (let block = 0; block < pool.geometry.blockCount; block++) {
+      const holders = pool.holders(block);
+      movement = (Math.imul(movement, 31) + holders + pool.generation(block)) | 0;
+      someone |= holders;
+    }
+    const obstacle = this.channel.lanes.length;
+    const others = someone & ~this.participant.bit & PARTICIPANT_HOLDERS;
+    if (others === 0 || !this.#stalls.look(obstacle, movement, someone)) return false;
+    const what = `channel ${this.channel.name}: every block is held`;
+    throw this.participant.stalled(what, 31 - Math.clz32(others & -others), this.#stalls.stoodMs(obstacle));
   }
 
   /** Takes the oldest untaken frame of a lane back (PROTOCOL.md §7.4). True when that made room. */

@@ -114,12 +114,15 @@ export const ChannelLayout = {
   deliveryWord: 6,
   poolIndexWord: 7,
   poolGenerationWord: 8,
+  stallTimeoutMsWord: 9,
+  stallActionWord: 10,
   sequenceLowWord: LINE_WORDS,
   sequenceHighWord: LINE_WORDS + 1,
   publishedWord: LINE_WORDS + 2,
   droppedWord: LINE_WORDS + 3,
   unclaimedWord: LINE_WORDS + 4,
   endedWord: LINE_WORDS + 5,
+  evictedWord: LINE_WORDS + 6,
   producerOwnerWord: 2 * LINE_WORDS,
   lanesOffset: 4 * LINE_BYTES,
   maxLanes: 30,
@@ -150,11 +153,12 @@ export const LaneSlotLayout = {
 
 /**
  * Owner words (channel producer, ring producer, ring consumer): generation << 8 | busy << 7 | participant + 1; low byte 0: nobody.
- * `busy`: the consumer of a lane is joining or leaving.
+ * `busy`: the consumer of a lane is joining or leaving. `evicting` (no participant has it): the producer is taking the lane from it.
  */
 export const OwnerWord = {
   participantMask: 0x7f,
   busyBit: 0x80,
+  evictingBit: 0x40,
   generationShift: 8,
 } as const;
 

@@ -19,7 +19,7 @@ import {
 import type { Region } from "../memory/region.ts";
 import { type DeathEvent, DeathRoll, readParticipantName } from "./deaths.ts";
 import { Doorbell, DoorbellRinger } from "./doorbell.ts";
-import { ParticipantLimitError } from "./errors.ts";
+import { ParticipantLimitError, StalledError } from "./errors.ts";
 import { LifeFile } from "./life.ts";
 import { cleanParticipant, quiet, type RecoveryEvent } from "./recovery.ts";
 
@@ -160,6 +160,12 @@ export class Participant implements Disposable {
       this.#recoveries.delete(death.participant);
       for (const listener of [...this.#listeners]) listener({ ...death, recovery });
     }
+  }
+
+  /** @internal An error that names a live participant that does not move. */
+  stalled(what: string, index: number, stalledMs: number): StalledError {
+    const pid = this.region.control.words[participantRecordWord(index) + ParticipantRecord.pidWord] ?? 0;
+    return new StalledError(what, index, pid, stalledMs);
   }
 
   /** @internal A lane that could not be left yet, because its sender is in the middle of a send. */

@@ -13,6 +13,7 @@ import { recordDeath } from "./deaths.ts";
 import { type DoorbellRinger, removeDoorbell } from "./doorbell.ts";
 import { completeClaim } from "./drop-oldest.ts";
 import { CorruptError } from "./errors.ts";
+import { completeEviction } from "./eviction.ts";
 import { type Quarantine, recoverHardwareQueue } from "./hardware-recovery.ts";
 import { ChannelLayout, LaneSlotLayout, RingLayout } from "./layout.ts";
 import { detachOwner, ownerParticipant } from "./owner.ts";
@@ -203,7 +204,7 @@ function withdrawUnpublished(
   ringer: DoorbellRinger,
 ): void {
   const bit = 1 << participant;
-  if (channel.dropOldest) completeClaim(channel, lane, bit);
+  if (channel.claimedHeads) completeClaim(channel, lane, bit);
   const tail = loadAcquire(lane, RingLayout.tailWord);
   const count = (loadAcquire(lane, RingLayout.preparedWord) - tail) >>> 0;
   if (count > channel.laneCapacity) throw new CorruptError(`channel ${channel.name}: prepared`);
@@ -217,6 +218,7 @@ function withdrawUnpublished(
     if (channel.pool.isHeld(block, bit, generation)) channel.pool.clear(block, 1 << receiver, ringer);
   }
   storeRelease(lane, RingLayout.preparedWord, tail);
+  if (channel.claimedHeads) completeEviction(channel, lane, { bit, ringer });
 }
 
 /** Step 6. Returns the blocks reclaimed, −1 when the pool's numbers make no sense. */

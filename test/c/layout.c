@@ -139,6 +139,7 @@ static void print_ring(void) {
   VALUE("DescriptorLayout.sizeBytes", sizeof(physring_descriptor));
   VALUE("OwnerWord.participantMask", PHYSRING_OWNER_PARTICIPANT_MASK);
   VALUE("OwnerWord.busyBit", PHYSRING_OWNER_BUSY);
+  VALUE("OwnerWord.evictingBit", PHYSRING_OWNER_EVICTING);
   VALUE("OwnerWord.generationShift", PHYSRING_GENERATION_SHIFT);
 }
 

@@ -160,7 +160,7 @@ export const DROP_MUTATIONS: readonly NamedMutation[] = [
   {
     what: "a claim not finished by recovery",
     file: RECOVERY,
-    from: "if (channel.dropOldest) completeClaim(channel, lane, bit);",
+    from: "if (channel.claimedHeads) completeClaim(channel, lane, bit);",
     to: "",
   },
   {
