@@ -31,6 +31,7 @@ export type { CellReader } from "./ring/cell-reader.ts";
 export type { CellWriter } from "./ring/cell-writer.ts";
 export type { DeathEvent } from "./ring/deaths.ts";
 export * from "./ring/errors.ts";
+export { FreeBlock } from "./ring/free-block.ts";
 export type { DeliveryName, PolicyName } from "./ring/layout.ts";
 export { deathNotices } from "./ring/life.ts";
 export { listParticipants, Participant, type ParticipantInfo } from "./ring/participant.ts";

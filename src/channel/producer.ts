@@ -3,6 +3,7 @@
 import type { ChannelGeometry } from "../ring/channel-geometry.ts";
 import type { Condition } from "../ring/doorbell.ts";
 import { ArgumentError, BackpressureError, WaitTimeoutError } from "../ring/errors.ts";
+import { FreeBlock } from "../ring/free-block.ts";
 import { LaneSender, type SendObserver, SendResult } from "../ring/lane-sender.ts";
 import { ChannelLayout, RingLayout } from "../ring/layout.ts";
 import { Participant } from "../ring/participant.ts";
@@ -46,7 +47,7 @@ export class FrameProducer implements Disposable {
   readonly #channel: ChannelGeometry;
   readonly #participant: Participant;
   readonly #sender: LaneSender;
-  readonly #freeBlock: Waitable;
+  readonly #freeBlock: FreeBlock;
   readonly #room: Waitable;
   readonly #lateLoan: Attempt<Frame>;
   readonly #forgetRegion: () => void;
@@ -57,7 +58,7 @@ export class FrameProducer implements Disposable {
     this.#channel = channel;
     this.#participant = Participant.of(channel.region);
     this.#sender = LaneSender.attach(channel, this.#participant);
-    this.#freeBlock = channel.pool.waitable(this.#participant);
+    this.#freeBlock = new FreeBlock(channel.pool, this.#participant);
     this.#room = { participant: this.#participant, ready: () => this.#sender.ready() };
     this.#lateLoan = {
       participant: this.#participant,
@@ -118,11 +119,11 @@ export class FrameProducer implements Disposable {
   loan(options: BlockOptions = {}): Frame | null {
     const frame = this.#loanNow();
     if (frame !== undefined) return frame;
-    this.#freeBlock.beginWait?.();
+    this.#freeBlock.beginWait();
     try {
       return attemptBlocking(this.#lateLoan, options);
     } finally {
-      this.#freeBlock.endWait?.();
+      this.#freeBlock.endWait();
     }
   }
 
@@ -130,11 +131,11 @@ export class FrameProducer implements Disposable {
   async loanAsync(options: AwaitOptions = {}): Promise<Frame | null> {
     const frame = this.#loanNow();
     if (frame !== undefined) return frame;
-    this.#freeBlock.beginWait?.();
+    this.#freeBlock.beginWait();
     try {
       return await attemptAsync(this.#lateLoan, options);
     } finally {
-      this.#freeBlock.endWait?.();
+      this.#freeBlock.endWait();
     }
   }
 

@@ -100,7 +100,7 @@ export class LaneReceiver {
 
   /** Whether a frame is there or the stream is over. A plain load first: polling leaves the producer's line alone. */
   ready(): boolean {
-    if (!this.#emptyHint() || this.evicted) return true;
+    if (!this.#emptyHint() || this.isEvicted()) return true;
     return loadHint(this.channel.words, ChannelLayout.endedWord) !== ChannelLayout.endedOpen;
   }
 
@@ -117,7 +117,7 @@ export class LaneReceiver {
    * @throws CorruptError when the producer's index is impossible; EvictedError when the producer took our lane
    */
   take(): boolean {
-    if (this.evicted) throw new EvictedError(`channel ${this.channel.name}, lane ${this.lane}`);
+    if (this.isEvicted()) throw new EvictedError(`channel ${this.channel.name}, lane ${this.lane}`);
     // A lane holds at most laneCapacity frames, so this many refusals in one call mean that somebody scribbles.
     for (let tries = 0; tries <= this.channel.laneCapacity; tries++) {
       if (!(this.channel.claimedHeads ? this.#takeByClaim() : this.#takeNext())) return false;
@@ -129,7 +129,7 @@ export class LaneReceiver {
   }
 
   /** The producer took this lane (§7.5); frames taken before stay held until they are released. */
-  get evicted(): boolean {
+  isEvicted(): boolean {
     if (this.channel.stallAction !== "evict" || !this.#attached) return false;
     return loadHint(this.#words, RingLayout.consumerOwnerWord) !== this.#owner;
   }
@@ -164,6 +164,8 @@ export class LaneReceiver {
         continue;
       }
       this.#copySlot(headIndex(head));
+      // Evicted since we looked, we may see the next consumer's frame (§7.5). What was sent before we were evicted is taken back before.
+      if (this.#slot[LaneSlotLayout.receiverWord] !== this.#owner && this.isEvicted()) return false;
       if (compareAndSwap(words, RingLayout.headWord, head, headWord(headIndex(head) + 1))) return true;
     }
     return false;
@@ -265,6 +267,8 @@ export class LaneReceiver {
     const tail = loadAcquire(this.#words, RingLayout.tailWord);
     const used = this.channel.claimedHeads ? usedSlots(tail, head) : (tail - this.#head) | 0;
     if (used !== 0) return "open";
+    // What was taken from us came before `ended`: the next take() says so.
+    if (this.isEvicted()) return "open";
     return ended === ChannelLayout.endedByProducer ? "ended" : "died";
   }
 

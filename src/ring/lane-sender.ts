@@ -175,7 +175,7 @@ export class LaneSender {
   send(block: number, fields: Readonly<SendFields>): SendResultCode {
     const pool = this.channel.pool;
     this.#awaitedBlock = NO_BLOCK;
-    this.#stalls?.begin();
+    this.#stalls?.startRound();
     if (!this.#isAlone(block)) {
       if (!fields.soleReceiver) throw new FrameSharedError(block);
       this.#awaitedBlock = block;
@@ -299,7 +299,7 @@ export class LaneSender {
     const words = this.channel.lanes[lane]!;
     const owner = loadAcquire(words, RingLayout.consumerOwnerWord);
     const receiver = receiverOf(owner);
-    if (receiver < 0 || !this.#stalls.look(lane, owner, loadAcquire(words, RingLayout.headWord)))
+    if (receiver < 0 || !this.#stalls.hasStalled(lane, owner, loadAcquire(words, RingLayout.headWord)))
       return false;
     if (this.channel.stallAction === "error") {
       const what = `channel ${this.channel.name}: the consumer of lane ${lane}`;
@@ -320,7 +320,7 @@ export class LaneSender {
    */
   relieve(): boolean {
     if (this.#stalls === null) return false;
-    this.#stalls.begin();
+    this.#stalls.startRound();
     let evicted = false;
     for (let lane = 0; lane < this.channel.lanes.length; lane++) {
       if (this.#isAttached(lane) && this.#used(lane) > 0 && this.#evictStalled(lane)) evicted = true;
@@ -336,7 +336,7 @@ export class LaneSender {
     }
     const obstacle = this.channel.lanes.length;
     const others = someone & ~this.participant.bit & PARTICIPANT_HOLDERS;
-    if (others === 0 || !this.#stalls.look(obstacle, movement, someone)) return false;
+    if (others === 0 || !this.#stalls.hasStalled(obstacle, movement, someone)) return false;
     const what = `channel ${this.channel.name}: every block is held`;
     throw this.participant.stalled(what, 31 - Math.clz32(others & -others), this.#stalls.stoodMs(obstacle));
   }

@@ -22,8 +22,6 @@ import type { Region } from "../memory/region.ts";
 import type { DoorbellRinger } from "./doorbell.ts";
 import { ArgumentError, CorruptError } from "./errors.ts";
 import { PoolLayout } from "./layout.ts";
-import type { Participant } from "./participant.ts";
-import type { Waitable } from "./wait-any.ts";
 
 /** Size of a pool; immutable once created and read from the segment by everybody else. */
 export interface PoolGeometry extends PoolShape {
@@ -189,21 +187,6 @@ export class Pool {
       block = next;
     }
     return -1;
-  }
-
-  /** For {@link waitAny}: ready when a block is free for whoever is faster. */
-  waitable(participant: Participant): Waitable {
-    const { offset } = this.entry;
-    return {
-      participant,
-      ready: () => this.hasFree(),
-      beginWait: () => {
-        if (participant.waits.begin(offset)) this.addWaiter(participant.bit);
-      },
-      endWait: () => {
-        if (participant.waits.end(offset) && !this.region.closed) this.removeWaiter(participant.bit);
-      },
-    };
   }
 
   /** A free block exists (a hint). */

@@ -21,7 +21,7 @@ export class StallWatch {
   }
 
   /** A round of looks begins. */
-  begin(): void {
+  startRound(): void {
     this.#leftMs = Number.POSITIVE_INFINITY;
   }
 
@@ -36,7 +36,7 @@ export class StallWatch {
   }
 
   /** True when the obstacle has reached the limit. */
-  look(obstacle: number, first: number, second: number): boolean {
+  hasStalled(obstacle: number, first: number, second: number): boolean {
     const nowMs = performance.now();
     const moved = this.#first[obstacle] !== first || this.#second[obstacle] !== second;
     if (moved || this.#stoodMs[obstacle]! < 0) {

@@ -111,6 +111,8 @@ export interface ChannelSetting {
   readonly consumers: number;
   readonly capacity: number;
   readonly blocks: number;
+  /** Stalled consumers lose their lanes. */
+  readonly evicts?: boolean;
 }
 
 /** A participant as src/ring sees one. Sections are the two stores of Participant, indivisible here. */
@@ -184,6 +186,8 @@ export class Bench {
       laneCapacity: setting.capacity,
       policy: setting.policy,
       delivery: setting.delivery,
+      stallTimeoutMs: setting.evicts ? 1 : 0,
+      stallAction: setting.evicts ? "evict" : "none",
     });
     this.#initial = this.region.memory.slice();
   }

@@ -4,7 +4,7 @@
  * lost that the policy does not allow to be lost, no block leaked.
  */
 import { ParticipantRecord, participantRecordWord } from "../../src/memory/layout.ts";
-import { InUseError } from "../../src/ring/errors.ts";
+import { EvictedError, InUseError } from "../../src/ring/errors.ts";
 import { SendResult } from "../../src/ring/lane-sender.ts";
 import { ChannelLayout } from "../../src/ring/layout.ts";
 import { loadHint, storePlain } from "./atomics.ts";
@@ -26,6 +26,7 @@ interface Reader {
   readonly received: number[];
   readonly fromTheStart: boolean;
   died: boolean;
+  evicted: boolean;
 }
 
 /** One run's bookkeeping. */
@@ -114,7 +115,7 @@ class Run {
   }
 
   startConsumer(participant: PlainParticipant, fromTheStart: boolean): void {
-    const reader: Reader = { received: [], fromTheStart, died: false };
+    const reader: Reader = { received: [], fromTheStart, died: false, evicted: false };
     this.readers.push(reader);
     let arrived = !fromTheStart;
     const arrive = (): void => {
@@ -134,7 +135,16 @@ class Run {
       const receiver: Loose = yield* this.join(participant);
       arrive();
       if (receiver !== null) yield* this.stay(receiver, participant, reader);
+      if (reader.evicted) yield* this.comeBack(participant);
     }
+  }
+
+  /** Evicted: once more, as long as it may take. */
+  *comeBack(participant: PlainParticipant): Coroutine {
+    const again: Reader = { received: [], fromTheStart: false, died: false, evicted: false };
+    this.readers.push(again);
+    const receiver: Loose = yield* this.join(participant);
+    if (receiver !== null) yield* this.stay(receiver, participant, again);
   }
 
   /** Null: every lane is taken. */
@@ -150,16 +160,27 @@ class Run {
   *stay(receiver: Loose, participant: PlainParticipant, reader: Reader): Coroutine {
     const { pool } = this.bench;
     for (;;) {
-      if (yield* receiver.take()) {
+      if (yield* this.take(receiver, reader)) {
         yield* this.check(receiver.block, receiver.tag, reader);
         yield* pool.clear(receiver.block, participant.bit, participant.ringer);
-      } else if ((yield* receiver.streamEnd()) !== "open" || this.producerNeverCame) {
+      } else if (reader.evicted || (yield* receiver.streamEnd()) !== "open" || this.producerNeverCame) {
         break;
       }
       if (!reader.fromTheStart && this.schedule.random.below(4) === 0) break; // a latecomer may leave early
     }
     yield* receiver.leave();
     for (const chore of participant.chores.splice(0)) while (!(yield* chore.finishLeaving())) yield;
+  }
+
+  /** False when there is none now, or (see {@link Reader.evicted}) never will be. */
+  *take(receiver: Loose, reader: Reader): Generator<void, boolean, void> {
+    try {
+      return yield* receiver.take();
+    } catch (error) {
+      if (!(error instanceof EvictedError)) throw error;
+      reader.evicted = true;
+      return false;
+    }
   }
 
   /** The frame is the one that was sent, and stays so while we hold it. */
@@ -190,12 +211,14 @@ class Run {
     if (setting.delivery === "one" && new Set(all).size !== all.length)
       throw new Violation("a frame came twice");
     for (const reader of this.readers) {
-      const complete = reader.fromTheStart && !reader.died && !loses && setting.delivery === "all";
+      const complete =
+        reader.fromTheStart && !reader.died && !reader.evicted && !loses && setting.delivery === "all";
       if (complete && reader.received.length !== this.sent.length) {
         throw new Violation(`received ${reader.received} of ${this.sent}`);
       }
     }
-    const nobodyLeft = this.readers.every((reader) => reader.fromTheStart && !reader.died) && !loses;
+    const nobodyLeft =
+      this.readers.every((reader) => reader.fromTheStart && !reader.died && !reader.evicted) && !loses;
     if (setting.delivery === "one" && nobodyLeft && all.length !== this.sent.length)
       throw new Violation(`received ${all} of ${this.sent}`);
   }

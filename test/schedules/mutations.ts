@@ -7,6 +7,7 @@ const RECEIVER = "src/ring/lane-receiver.ts";
 const RECOVERY = "src/ring/recovery.ts";
 const POOL = "src/ring/pool.ts";
 const DROP = "src/ring/drop-oldest.ts";
+const EVICTION = "src/ring/eviction.ts";
 
 export interface NamedMutation extends Mutation {
   readonly what: string;
@@ -174,5 +175,62 @@ export const DROP_MUTATIONS: readonly NamedMutation[] = [
     file: DROP,
     from: "if (isClaimed(head) || usedSlots(loadAcquire(lane, RingLayout.tailWord), head) === 0) return Claim.none;",
     to: "if (isClaimed(head)) return Claim.none;",
+  },
+];
+
+export const EVICTION_MUTATIONS: readonly NamedMutation[] = [
+  {
+    what: "the lane is free before its frames are taken back",
+    file: EVICTION,
+    from: "const evicting = evictingWord(owner);",
+    to: "const evicting = nextGeneration(owner);",
+  },
+  {
+    what: "frames left in the lane",
+    file: EVICTION,
+    from: "takeAllBack(channel, lane, ownerBefore(evicting), by);",
+    to: "",
+  },
+  {
+    what: "taken back and kept",
+    file: EVICTION,
+    from: "if (claimed >= 0) channel.pool.clear(claimed, by.bit, by.ringer);",
+    to: "",
+  },
+  {
+    what: "given up when the consumer was faster once",
+    file: EVICTION,
+    from: "if (claimed !== Claim.none) continue;",
+    to: "if (claimed !== Claim.none) continue; return;",
+  },
+  {
+    what: "slots of another owner word looked for",
+    file: EVICTION,
+    from: "takeAllBack(channel, lane, ownerBefore(evicting), by);",
+    to: "takeAllBack(channel, lane, evicting, by);",
+  },
+  {
+    what: "recovery does not finish an eviction",
+    file: RECOVERY,
+    from: "if (channel.claimedHeads) completeEviction(channel, lane, { bit, ringer });",
+    to: "",
+  },
+  {
+    what: "the end of the stream hides an eviction",
+    file: RECEIVER,
+    from: 'if (this.isEvicted()) return "open";',
+    to: "",
+  },
+  {
+    what: "an evicted consumer takes its successor's frame",
+    file: RECEIVER,
+    from: "if (this.#slot[LaneSlotLayout.receiverWord] !== this.#owner && this.isEvicted()) return false;",
+    to: "",
+  },
+  {
+    what: "takes without a claim",
+    file: RECEIVER,
+    from: "if (compareAndSwap(words, RingLayout.headWord, head, headWord(headIndex(head) + 1))) return true;",
+    to: "storeRelease(words, RingLayout.headWord, headWord(headIndex(head) + 1)); return true;",
   },
 ];

@@ -1,3 +1,22 @@
-/** Stands in for the clock and for the doorbell sockets, which no schedule depends on. */
+/** Stands in for clocks and for the doorbell sockets, which no schedule depends on. */
 export const monotonicNs = (): number => 1;
 export const removeDoorbell = (): void => undefined;
+
+/** Here whoever was looked at a few times without having moved is stalled. */
+export class StallWatch {
+  readonly leftMs = Number.POSITIVE_INFINITY;
+  readonly #seen = new Map<number, { first: number; second: number; looks: number }>();
+
+  startRound(): void {}
+
+  stoodMs(): number {
+    return 0;
+  }
+
+  hasStalled(obstacle: number, first: number, second: number): boolean {
+    const seen = this.#seen.get(obstacle);
+    const looks = seen?.first === first && seen.second === second ? seen.looks + 1 : 0;
+    this.#seen.set(obstacle, { first, second, looks });
+    return looks >= 3;
+  }
+}

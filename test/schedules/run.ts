@@ -12,7 +12,13 @@ import { CellBench, runCell } from "./cell.ts";
 import { CELL_MUTATIONS } from "./cell-mutations.ts";
 import { type LaneScenario, runLanes } from "./lanes.ts";
 import type { Model } from "./machine.ts";
-import { DROP_MUTATIONS, LANE_MUTATIONS, type NamedMutation, SPSC_MUTATIONS } from "./mutations.ts";
+import {
+  DROP_MUTATIONS,
+  EVICTION_MUTATIONS,
+  LANE_MUTATIONS,
+  type NamedMutation,
+  SPSC_MUTATIONS,
+} from "./mutations.ts";
 import { QueueBench, type QueueScenario, runQueue } from "./queue.ts";
 import { QUEUE_MANY_MUTATIONS, QUEUE_ONE_MUTATIONS } from "./queue-mutations.ts";
 import { RECORD_MUTATIONS } from "./record-mutations.ts";
@@ -111,6 +117,14 @@ const TOPOLOGIES: readonly Topology[] = [
       lanes({ ...SMALL, name: "drop-oldest, one", policy: "drop-oldest", delivery: "one" }),
     ],
     mutations: DROP_MUTATIONS,
+  },
+  {
+    name: "lanes with eviction",
+    scenarios: [
+      lanes({ ...SMALL, name: "evict, all", policy: "block", delivery: "all", evicts: true }),
+      lanes({ ...SMALL, name: "evict, one", policy: "block", delivery: "one", evicts: true }),
+    ],
+    mutations: EVICTION_MUTATIONS,
   },
   {
     name: "queue, one consumer",

@@ -46,6 +46,7 @@ const SOURCES = [
   "src/ring/owner.ts",
   "src/ring/pool.ts",
   "src/ring/drop-oldest.ts",
+  "src/ring/eviction.ts",
   "src/ring/channel-geometry.ts",
   "src/ring/recovery.ts",
   "src/ring/lane-sender.ts",
@@ -207,7 +208,8 @@ export function buildCoroutines(directory: string, mutation: Mutation | null): M
   const outputOf = (specifier: string): string => {
     const name = basename(specifier, ".ts");
     if (name === "atomics") return join(import.meta.dir, "atomics.ts");
-    if (name === "clock" || name === "doorbell") return join(import.meta.dir, "outside.ts");
+    if (name === "clock" || name === "doorbell" || name === "stall-watch")
+      return join(import.meta.dir, "outside.ts");
     const own = outputs.get(name);
     if (own !== undefined) return own;
     return specifier.startsWith("../")

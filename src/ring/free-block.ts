@@ -1,0 +1,28 @@
+/** Waiting for a free block of a pool, alone or together with other things. */
+import type { Participant } from "./participant.ts";
+import type { Pool } from "./pool.ts";
+import type { Waitable } from "./wait-any.ts";
+
+/** Ready when a block is free, for whoever is faster. All waits of one participant for one pool share its bit among the waiters. */
+export class FreeBlock implements Waitable {
+  readonly participant: Participant;
+  readonly #pool: Pool;
+
+  constructor(pool: Pool, participant: Participant) {
+    this.#pool = pool;
+    this.participant = participant;
+  }
+
+  ready(): boolean {
+    return this.#pool.hasFree();
+  }
+
+  beginWait(): void {
+    if (this.participant.waits.begin(this.#pool.entry.offset)) this.#pool.addWaiter(this.participant.bit);
+  }
+
+  endWait(): void {
+    const last = this.participant.waits.end(this.#pool.entry.offset);
+    if (last && !this.#pool.region.closed) this.#pool.removeWaiter(this.participant.bit);
+  }
+}
