@@ -221,8 +221,9 @@ export class Attachment {
         `queue ${this.object.queue} of ${core.registers.path}`,
         "end the process that runs it, or use { force: true } if that is gone",
       );
-    requestStop(core.registers, page, state >>> StopRegisters.epochShift);
-    if (!awaitStopped(core.registers, page, core.answerLimitMs))
+    const epoch = state >>> StopRegisters.epochShift;
+    requestStop(core.registers, page, epoch);
+    if (!awaitStopped(core.registers, page, epoch, core.answerLimitMs))
       throw new QueueStuckError(core.answerLimitMs, 0);
   }
 
@@ -249,12 +250,12 @@ export class Attachment {
   }
 
   get stopped(): boolean {
-    return isStopped(this.core.registers, this.page) || this.core.gone;
+    return isStopped(this.core.registers, this.page, this.#epoch) || this.core.gone;
   }
 
   /** Blocks the thread until idle. False: not within the limit. */
   awaitStopped(limitMs: number): boolean {
-    return awaitStopped(this.core.registers, this.page, limitMs, () => this.core.gone);
+    return awaitStopped(this.core.registers, this.page, this.#epoch, limitMs, () => this.core.gone);
   }
 
   /** After idle was seen and all commands were dealt with: no block is the device's any more. Returns blocks that nobody had accounted for. */

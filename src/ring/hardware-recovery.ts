@@ -24,9 +24,16 @@ export interface Quarantine {
   readonly reason: string;
 }
 
-/** The device is gone, or queue `page` is idle: whatever the epoch, nothing of it is under way. */
-export function isStopped(registers: Registers, page: number): boolean {
-  if ((registers.read(page + StopRegisters.state) & StopRegisters.stateMask) === StopRegisters.stateIdle)
+/**
+ * Nothing of the queue is under way: the core has answered the stop of `epoch`, or has not started the queue since its power came (a host submits nothing before
+ * it saw its start), or the device is gone.
+ */
+export function isStopped(registers: Registers, page: number, epoch: number): boolean {
+  const state = registers.read(page + StopRegisters.state);
+  if (
+    state === ((epoch << StopRegisters.epochShift) | StopRegisters.stateIdle) ||
+    state === StopRegisters.stateIdle
+  )
     return true;
   return registers.read(StopRegisters.magic) === StopRegisters.magicGone;
 }
@@ -40,12 +47,13 @@ export function requestStop(registers: Registers, page: number, epoch: number): 
 export function awaitStopped(
   registers: Registers,
   page: number,
+  epoch: number,
   limitMs: number,
   gone: () => boolean = () => false,
 ): boolean {
   const deadlineMs = performance.now() + limitMs;
   for (;;) {
-    if (isStopped(registers, page) || gone()) return true;
+    if (isStopped(registers, page, epoch) || gone()) return true;
     if (performance.now() >= deadlineMs) return false;
     Bun.sleepSync(POLL_MS);
   }
@@ -61,7 +69,7 @@ function stop(queue: HardwareQueue): string | null {
       return `${queue.registers} is no core: its magic is 0x${(magic >>> 0).toString(16)}`;
     const page = queuePage(queue.queue);
     requestStop(registers, page, queue.epoch);
-    if (awaitStopped(registers, page, IDLE_LIMIT_MS)) return null;
+    if (awaitStopped(registers, page, queue.epoch, IDLE_LIMIT_MS)) return null;
     const state = registers.read(page + StopRegisters.state) >>> 0;
     return `not idle within ${IDLE_LIMIT_MS} ms: state 0x${state.toString(16)}`;
   } catch (error) {

@@ -201,11 +201,11 @@ describe.skipIf(missing).each(["full", "io", "none"] as Coherency[])("coherency 
   test("what the bus refuses is a typed error of that command alone", async () => {
     // Memory 0 is the region: a fault in the middle of its blocks.
     await using bench = await Bench.start({ coherency, arguments: [] });
-    await using faulty = await Bench.start({ coherency, arguments: ["--error-rate", "0.02"], seed: 11 });
+    await using faulty = await Bench.start({ coherency, arguments: ["--error-rate", "0.03"], seed: 11 });
     expect(bench.queue.state).toBe("running");
     const { queue } = faulty;
     const outcomes = { ok: 0, failed: 0 };
-    for (let i = 0; i < 30; i++) {
+    for (let i = 0; i < 16; i++) {
       if (queue.state !== "running") await queue.reset();
       using source = queue.loan()!;
       using destination = queue.loan()!;

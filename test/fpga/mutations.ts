@@ -98,14 +98,14 @@ const MUTATIONS: readonly Mutation[] = [
   {
     name: "recovery does not wait for idle",
     file: "src/ring/hardware-recovery.ts",
-    from: "if (awaitStopped(registers, page, IDLE_LIMIT_MS)) return null;",
+    from: "if (awaitStopped(registers, page, queue.epoch, IDLE_LIMIT_MS)) return null;",
     to: "if (page > 0) return null;",
     run: KILLS,
   },
   {
     name: "recovery does not stop the queue",
     file: "src/ring/hardware-recovery.ts",
-    from: "    requestStop(registers, page, queue.epoch);\n    if (awaitStopped(registers, page, IDLE_LIMIT_MS)) return null;",
+    from: "    requestStop(registers, page, queue.epoch);\n    if (awaitStopped(registers, page, queue.epoch, IDLE_LIMIT_MS)) return null;",
     to: "    if (page > 0) return null;",
     run: KILLS,
   },

@@ -44,7 +44,7 @@ const { values } = parseArgs({
 console.log(`fresh seed of this run: ${values.seed}; ${(await whyNoBoards()) ?? "the simulator is built"}`);
 const here = import.meta.dir;
 const steps = [
-  ["test", "--timeout", "60000", here],
+  ["test", "--timeout", "150000", here],
   [`${here}/cosim.ts`, "--commands", values.commands, "--seed", "1"],
   [`${here}/cosim.ts`, "--commands", values.commands, "--seed", values.seed],
   ...(values["no-mutations"] ? [] : [[`${here}/mutations.ts`]]),
