@@ -679,15 +679,22 @@ static inline int physring_sleep_(physring_region *region, physring_ready_ *read
   return result;
 }
 
-/* Spins for a while, then sleeps, in slices. */
-static inline int physring_wait_(physring_region *region, physring_ready_ *ready, void *end, int timeout_ms) {
-  int64_t now_ns = physring_now_ns_(), deadline_ns = physring_deadline_ns_(timeout_ms),
-          spin_until_ns = now_ns + PHYSRING_SPIN_NS;
+/* Spins for PHYSRING_SPIN_NS at most. */
+static inline int physring_spin_(physring_ready_ *ready, void *end, int64_t deadline_ns) {
+  int64_t now_ns = physring_now_ns_(), spin_until_ns = now_ns + PHYSRING_SPIN_NS;
   int result = ready(end);
   while (result == 0 && now_ns < spin_until_ns && now_ns < deadline_ns) {
     for (int i = 0; i < 32 && (result = ready(end)) == 0; i++) physring_pause_();
     now_ns = physring_now_ns_();
   }
+  return result;
+}
+
+/* Sleeps, in slices. */
+static inline int physring_sleep_until_(physring_region *region, physring_ready_ *ready, void *end,
+                                        int64_t deadline_ns) {
+  int64_t now_ns = physring_now_ns_();
+  int result = ready(end);
   while (result == 0 && now_ns < deadline_ns) {
     int64_t left_ns = deadline_ns - now_ns;
     result = physring_sleep_(region, ready, end, left_ns < PHYSRING_SLICE_NS ? left_ns : PHYSRING_SLICE_NS);
@@ -695,6 +702,13 @@ static inline int physring_wait_(physring_region *region, physring_ready_ *ready
     now_ns = physring_now_ns_();
   }
   return result;
+}
+
+/* Spins for a while, then sleeps. timeout_ms < 0: no limit. */
+static inline int physring_wait_(physring_region *region, physring_ready_ *ready, void *end, int timeout_ms) {
+  int64_t deadline_ns = physring_deadline_ns_(timeout_ms);
+  int result = physring_spin_(ready, end, deadline_ns);
+  return result != 0 ? result : physring_sleep_until_(region, ready, end, deadline_ns);
 }
 
 /* ---- Directory (section 4) ----------------------------------------------------------------------------- */

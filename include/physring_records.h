@@ -650,12 +650,10 @@ static inline int physring_record_ready_or_ask_(void *end) {
  */
 static inline int physring_record_consumer_wait(physring_record_consumer *consumer, int timeout_ms) {
   if (consumer->region->participant < 0) return PHYSRING_ERR_NOT_JOINED;
-  for (int64_t until_ns = physring_now_ns_() + PHYSRING_SPIN_NS; physring_now_ns_() < until_ns;)
-    for (int i = 0; i < 32; i++) {
-      if (physring_record_ready_(consumer)) return 1;
-      physring_pause_();
-    }
-  return physring_wait_(consumer->region, physring_record_ready_or_ask_, consumer, timeout_ms);
+  int64_t deadline_ns = physring_deadline_ns_(timeout_ms);
+  int result = physring_spin_(physring_record_ready_, consumer, deadline_ns);
+  if (result != 0) return result;
+  return physring_sleep_until_(consumer->region, physring_record_ready_or_ask_, consumer, deadline_ns);
 }
 
 /* Gives the cursor back: the producer waits for this consumer no longer. */

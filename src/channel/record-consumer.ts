@@ -106,9 +106,12 @@ export class RecordConsumer
   block(options: BlockOptions = {}): boolean {
     const timeoutMs = options.timeoutMs ?? Number.POSITIVE_INFINITY;
     const { doorbell } = this.participant;
-    if (options.strategy === "spin") return doorbell.block(this.#polled, timeoutMs, "spin");
-    if (doorbell.block(this.#polled, Math.min(SPIN_MS, timeoutMs), "spin")) return true;
-    return doorbell.block(this, Math.max(0, timeoutMs - SPIN_MS), "spin-then-futex");
+    const { strategy = "spin-then-futex" } = options;
+    if (strategy === "spin") return doorbell.block(this.#polled, timeoutMs, "spin");
+    // While it spins nobody has to wake it.
+    if (strategy !== "futex" && doorbell.block(this.#polled, Math.min(SPIN_MS, timeoutMs), "spin"))
+      return true;
+    return doorbell.block(this, Math.max(0, timeoutMs - SPIN_MS), "futex");
   }
 
   /** Like {@link block}, leaving the event loop free. Rejects with the signal's reason. */

@@ -17,8 +17,8 @@ export interface Condition {
   ready(): boolean;
 }
 
-/** How a blocking wait passes the time: never sleep, or spin for a while and then sleep in the kernel. */
-export type WaitStrategy = "spin" | "spin-then-futex";
+/** How a blocking wait passes the time: never sleep, spin for a while and then sleep in the kernel, or sleep at once. */
+export type WaitStrategy = "spin" | "spin-then-futex" | "futex";
 
 /** What a doorbell asks of its participant. */
 export interface Vigil {
@@ -215,7 +215,7 @@ export class Doorbell implements Disposable {
     const startMs = performance.now();
     const deadlineMs = startMs + timeoutMs;
     const spinUntilMs = strategy === "spin" ? Number.POSITIVE_INFINITY : startMs + SPIN_MS;
-    if (this.#spin(condition, deadlineMs, spinUntilMs)) return true;
+    if (strategy !== "futex" && this.#spin(condition, deadlineMs, spinUntilMs)) return true;
     while (performance.now() < deadlineMs && !this.#closed) {
       if (this.#sleep(condition, Math.min(SLICE_MS, deadlineMs - performance.now()))) return true;
       this.#vigil.recoverDead();
