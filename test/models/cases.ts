@@ -1,6 +1,15 @@
 /** The table of model checks: which file, with which -D, and how a deliberately broken variant must fail. */
 export interface ModelCase {
-  readonly file: "doorbell" | "ring" | "pool" | "drop_oldest" | "records" | "service" | "hardware";
+  readonly file:
+    | "doorbell"
+    | "ring"
+    | "pool"
+    | "drop_oldest"
+    | "records"
+    | "service"
+    | "hardware"
+    | "queue"
+    | "cell";
   readonly title: string;
   readonly defines: readonly string[];
   /** Broken on purpose: the first error SPIN reports must match. Absent: the model is good and the search must be exhaustive. */
@@ -37,6 +46,11 @@ const service = (title: string, defines: string[], fails?: RegExp): ModelCase =>
 function make(file: ModelCase["file"], title: string, defines: string[], fails?: RegExp): ModelCase {
   return fails === undefined ? { file, title, defines } : { file, title, defines, fails };
 }
+
+const queue = (title: string, defines: string[], fails?: RegExp): ModelCase =>
+  make("queue", title, defines, fails);
+const cell = (title: string, defines: string[], fails?: RegExp): ModelCase =>
+  make("cell", title, defines, fails);
 
 const deep = (model: ModelCase): ModelCase => ({ ...model, deep: true });
 
@@ -273,4 +287,28 @@ export const modelCases: readonly ModelCase[] = [
     ],
     /holders\[b\]==/,
   ),
+
+  queue("nobody dies, lanes fill", ["MESSAGES=3"]),
+  queue("a taker goes about other things, bursts", ["BURSTS", "BUSY=1"]),
+  queue("anybody dies", ["MESSAGES=1", "CRASHES=1"]),
+  queue("a taker dies", ["CRASHES=1", "KILLS=4"]),
+  deep(queue("two die, bursts", ["MESSAGES=2", "CRASHES=2", "BURSTS"])),
+  queue("publishes without waking", ["BUG_NO_WAKE"], /head\[0\]/),
+  queue("a lost claim taken for a won one", ["BUG_NO_COMPARE"], /copy==/),
+  queue("copied after the claim", ["MESSAGES=3", "BUG_COPY_AFTER_CLAIM"], /slot\[/),
+  queue("does not pass on", ["BURSTS", "BUSY=1", "BUG_NO_PASS_ON"], /head\[0\]/),
+  queue("sleeps without its bit", ["BUG_WITHOUT_BIT"], /head\[0\]/),
+  queue("no second look before sleeping", ["BUG_NO_LOOK"], /head\[0\]/),
+  queue("recovery leaves the lane", ["CRASHES=1", "KILLS=1", "BUG_LANE_LEFT"], /owner/),
+  queue(
+    "recovery wakes nobody",
+    ["MESSAGES=3", "OTHERS=0", "CRASHES=1", "KILLS=4", "BUG_RECOVERY_WITHOUT_WAKING"],
+    /head\[0\]/,
+  ),
+
+  cell("the writer dies, a successor goes on", []),
+  cell("buffer not marked", ["CRASHES=0", "BUG_NO_MARK"], /a==v/),
+  cell("mark not ahead of the value", ["CRASHES=0", "BUG_NO_STORES_FENCE"], /a==v/),
+  cell("published before the value is whole", ["CRASHES=0", "BUG_NO_RELEASE"], /a==v/),
+  cell("not looked at again after reading", ["CRASHES=0", "BUG_NO_CHECK"], /a==v/),
 ];
