@@ -1,7 +1,7 @@
 /**
  * `npm run soak`: the robustness tests with large counts, one after the other; the numbers can be written down.
  *
- *     bun test/robust/soak.ts [--kills 1000] [--part-kills 2000] [--mutations 10000000] [--live-seconds 120] [--messages 200000000]
+ *     bun test/robust/soak.ts [--kills 1000] [--part-kills 2000] [--stress 100000000] [--mutations 10000000] [--live-seconds 120] [--messages 200000000]
  *                             [--records 400000000] [--rounds 20000] [--seed N] [--record]
  *
  * `--record` writes docs/results/<date>-soak.md and .json: commit, seed, machine, durations, counts. A count of 0 leaves a part out.
@@ -14,6 +14,7 @@ import { type FuzzResult, fuzzTest } from "./fuzz.ts";
 import { type KillResult, killTest } from "./kill.ts";
 import { type KillPartsResult, killPartsTest } from "./kill-parts.ts";
 import { type RecordsStressResult, recordsStressTest } from "./records-stress.ts";
+import { type StressResult, stressTest } from "./stress.ts";
 import { type TortureResult, tortureTest } from "./torture.ts";
 
 const ROOT = new URL("../../", import.meta.url).pathname;
@@ -35,6 +36,7 @@ interface SoakResult {
   readonly machine: Machine;
   readonly kill: KillResult | null;
   readonly killParts: KillPartsResult | null;
+  readonly stress: StressResult | null;
   readonly fuzz: FuzzResult | null;
   readonly torture: TortureResult | null;
   readonly records: RecordsStressResult | null;
@@ -105,6 +107,16 @@ function killPartsLines(result: KillPartsResult): string[] {
   ];
 }
 
+function stressLines({ topologies, seconds }: StressResult): string[] {
+  return [
+    ...Object.entries(topologies).map(
+      ([title, run]) =>
+        `| stress: ${title} | ${run.messages} messages (values of a cell: a tenth), each just once and in order; ${run.processes} processes, ${run.seconds} s |`,
+    ),
+    `| stress took | ${seconds} s |`,
+  ];
+}
+
 function fuzzLines({ mutations, memory, live, seconds }: FuzzResult): string[] {
   const sum = (pick: (report: FuzzResult["memory"][number]) => number): number =>
     memory.reduce((total, report) => total + pick(report), 0);
@@ -164,6 +176,7 @@ function markdown(result: SoakResult): string {
     "|---|---|",
     ...(result.kill === null ? [] : killLines(result.kill)),
     ...(result.killParts === null ? [] : killPartsLines(result.killParts)),
+    ...(result.stress === null ? [] : stressLines(result.stress)),
     ...(result.fuzz === null ? [] : fuzzLines(result.fuzz)),
     ...(result.torture === null ? [] : tortureLines(result.torture)),
     ...(result.records === null ? [] : recordsLines(result.records)),
@@ -185,6 +198,7 @@ async function main(): Promise<void> {
     options: {
       kills: { type: "string", default: "1000" },
       "part-kills": { type: "string", default: "2000" },
+      stress: { type: "string", default: "100000000" },
       mutations: { type: "string", default: "10000000" },
       "live-seconds": { type: "string", default: "120" },
       messages: { type: "string", default: "200000000" },
@@ -210,6 +224,9 @@ async function main(): Promise<void> {
   const partKills = Number(values["part-kills"]);
   const killParts = partKills > 0 ? await killPartsTest({ kills: partKills, seed }) : null;
   if (killParts !== null) console.log(killPartsLines(killParts).join("\n"));
+  const stressMessages = Number(values.stress);
+  const stress = stressMessages > 0 ? await stressTest(stressMessages) : null;
+  if (stress !== null) console.log(stressLines(stress).join("\n"));
   const fuzz = mutations + liveSeconds > 0 ? await fuzzTest({ mutations, liveSeconds, seed }) : null;
   if (fuzz !== null) console.log(fuzzLines(fuzz).join("\n"));
   const torture = messages + rounds > 0 ? await tortureTest({ messages, rounds, seed }) : null;
@@ -217,7 +234,7 @@ async function main(): Promise<void> {
   const recordCount = Number(values.records);
   const records = recordCount > 0 ? await recordsStressTest(recordCount) : null;
   if (records !== null) console.log(recordsLines(records).join("\n"));
-  const faults = [kill, killParts, fuzz, torture, records].flatMap((part) => part?.faults ?? []);
+  const faults = [kill, killParts, stress, fuzz, torture, records].flatMap((part) => part?.faults ?? []);
   const seconds = Math.round(performance.now() - startMs) / 1000;
   const result: SoakResult = {
     startedAt,
@@ -226,6 +243,7 @@ async function main(): Promise<void> {
     machine: host,
     kill,
     killParts,
+    stress,
     fuzz,
     torture,
     records,
