@@ -34,7 +34,7 @@ export class CompletionWaiter implements Disposable {
     this.#ring = ring;
     this.#interrupts = interrupts;
     this.#client = client;
-    if (interrupts !== null) interrupts.onInterrupt = () => this.#look();
+    if (interrupts !== null) interrupts.onInterrupt = () => this.#onInterrupt();
   }
 
   /** Something is under way: see to it that it is noticed. */
@@ -49,6 +49,12 @@ export class CompletionWaiter implements Disposable {
       this.#configured = true;
       this.#sleep();
     }
+  }
+
+  #onInterrupt(): void {
+    // With nothing completed it may say that the queue halted.
+    if (this.#client.look() === 0 && this.#armed) this.#client.check();
+    if (this.#armed) this.#sleep();
   }
 
   #look(): void {

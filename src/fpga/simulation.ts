@@ -31,9 +31,24 @@ export interface BuildOptions {
   readonly parameters?: readonly string[];
 }
 
-/** Builds the simulator; returns the directory of its programs. @throws SimulatorMissingError */
-export async function buildSimulator(options: BuildOptions = {}): Promise<string> {
-  const build = Bun.spawn(
+/** By parameters: what this process has built, or found built. */
+const built = new Map<string, Promise<string>>();
+
+/** Builds the simulator, once in a process and once on a machine; returns the directory of its programs. @throws SimulatorMissingError */
+export function buildSimulator(options: BuildOptions = {}): Promise<string> {
+  const key = (options.parameters ?? []).join(" ");
+  let result = built.get(key);
+  if (result === undefined) {
+    result = build(options);
+    built.set(key, result);
+    // A failed build may be tried again.
+    result.catch(() => built.delete(key));
+  }
+  return result;
+}
+
+async function build(options: BuildOptions): Promise<string> {
+  const script = Bun.spawn(
     ["bash", BUILD_SCRIPT, ...(options.installDeps ? ["--install-deps"] : []), ...(options.parameters ?? [])],
     {
       stdin: "ignore",
@@ -42,9 +57,9 @@ export async function buildSimulator(options: BuildOptions = {}): Promise<string
     },
   );
   const [status, output, errors] = await Promise.all([
-    build.exited,
-    new Response(build.stdout).text(),
-    new Response(build.stderr).text(),
+    script.exited,
+    new Response(script.stdout).text(),
+    new Response(script.stderr).text(),
   ]);
   if (status === MISSING_PACKAGES_STATUS) throw new SimulatorMissingError(errors.trim());
   if (status !== 0) throw new PhysringError("SIMULATOR_BUILD", `${BUILD_SCRIPT} failed:\n${errors.trim()}`);
