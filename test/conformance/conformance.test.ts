@@ -1,0 +1,150 @@
+/** One set of behaviours, over every backend and every topology of adapters.ts. */
+import { describe, expect, test } from "bun:test";
+import { Region } from "../../src/index.ts";
+import { BackpressureError, CorruptError, InUseError } from "../../src/ring/errors.ts";
+import { type Adapter, adapters, type Receiver } from "./adapters.ts";
+import { type Backend, backends } from "./backends.ts";
+
+const PEER = new URL("./peer.ts", import.meta.url).pathname;
+const CAPACITY = 8;
+
+/** A region with the object in it, and a second handle as another process would have it. */
+class Stage implements Disposable {
+  readonly a: Region;
+  readonly b: Region;
+  readonly #backend: Backend;
+
+  constructor(backend: Backend, adapter: Adapter, policy = adapter.policies[0] ?? "block") {
+    this.#backend = backend;
+    this.a = backend.create();
+    this.b = Region.open(backend.nameOf(this.a));
+    adapter.create(this.a, CAPACITY, policy);
+  }
+
+  get name(): string {
+    return this.#backend.nameOf(this.a);
+  }
+
+  [Symbol.dispose](): void {
+    this.b.close();
+    this.a.close();
+    this.#backend.destroy(this.a);
+  }
+}
+
+function all(receiver: Receiver): number[] {
+  const values: number[] = [];
+  for (let value = receiver.receive(); value !== null; value = receiver.receive()) values.push(value);
+  return values;
+}
+
+async function killedPeer(job: object): Promise<void> {
+  const peer = Bun.spawn([process.execPath, PEER, JSON.stringify(job)], {
+    stdout: "pipe",
+    stderr: "inherit",
+  });
+  const { value } = await peer.stdout.getReader().read();
+  expect(new TextDecoder().decode(value)).toBe("ready\n");
+  peer.kill("SIGKILL");
+  await peer.exited;
+}
+
+function conforms(backend: Backend, adapter: Adapter): void {
+  const { latestOnly, policies } = adapter;
+
+  test("what is sent is received, in order and whole, over many laps", () => {
+    using stage = new Stage(backend, adapter);
+    const sender = adapter.sender(stage.a);
+    const receiver = adapter.receiver(stage.b);
+    expect(receiver.receive()).toBeNull();
+    for (let value = 1; value <= 20 * CAPACITY; value++) {
+      expect(sender.send(value)).toBe(true);
+      expect(receiver.receive()).toBe(value);
+      expect(receiver.receive()).toBeNull();
+    }
+  });
+
+  test("a receiver that joins late gets what is there", () => {
+    using stage = new Stage(backend, adapter);
+    const sender = adapter.sender(stage.a);
+    for (const value of [1, 2, 3]) sender.send(value);
+    expect(all(adapter.receiver(stage.b))).toEqual(latestOnly ? [3] : [1, 2, 3]);
+  });
+
+  test("ends are closed and taken again, by others", () => {
+    using stage = new Stage(backend, adapter);
+    for (let round = 1; round <= 5; round++) {
+      const [there, here] = round % 2 === 0 ? [stage.a, stage.b] : [stage.b, stage.a];
+      const sender = adapter.sender(there);
+      const receiver = adapter.receiver(here);
+      sender.send(round);
+      expect(all(receiver)).toEqual([round]);
+      sender.close();
+      receiver.close();
+    }
+  });
+
+  if (adapter.oneSender)
+    test("a second sender is refused", () => {
+      using stage = new Stage(backend, adapter);
+      adapter.sender(stage.a);
+      expect(() => adapter.sender(stage.b)).toThrow(InUseError);
+    });
+
+  test("a sender that was killed leaves what it sent, and its place", async () => {
+    using stage = new Stage(backend, adapter);
+    await killedPeer({ adapter: adapter.name, region: stage.name, end: "sender", values: [1, 2, 3] });
+    const sender = adapter.sender(stage.a);
+    sender.send(4);
+    expect(all(adapter.receiver(stage.b))).toEqual(latestOnly ? [4] : [1, 2, 3, 4]);
+  });
+
+  test("a receiver that was killed leaves its place", async () => {
+    using stage = new Stage(backend, adapter);
+    await killedPeer({ adapter: adapter.name, region: stage.name, end: "receiver", values: [] });
+    adapter.sender(stage.a).send(1);
+    expect(all(adapter.receiver(stage.b))).toEqual([1]);
+  });
+
+  test("an impossible index and a spoilt geometry are typed errors", () => {
+    using stage = new Stage(backend, adapter);
+    const receiver = adapter.receiver(stage.b);
+    adapter.corrupt(stage.a);
+    expect(() => receiver.receive()).toThrow(CorruptError);
+    adapter.spoil(stage.a);
+    expect(() => adapter.receiver(stage.b)).toThrow(CorruptError);
+  });
+
+  for (const policy of policies) {
+    test(`full, policy ${policy}`, () => {
+      using stage = new Stage(backend, adapter, policy);
+      const sender = adapter.sender(stage.a);
+      const values = Array.from({ length: CAPACITY }, (_, i) => i + 1);
+      for (const value of values) expect(sender.send(value)).toBe(true);
+      if (policy === "fail") expect(() => sender.send(99)).toThrow(BackpressureError);
+      else expect(sender.send(99)).toBe(policy === "drop-oldest");
+      const receiver = adapter.receiver(stage.b);
+      expect(all(receiver)).toEqual(policy === "drop-oldest" ? [...values.slice(1), 99] : values);
+      expect(sender.send(100)).toBe(true);
+      expect(all(receiver)).toEqual([100]);
+    });
+  }
+
+  if (latestOnly)
+    test("never full: the newest stays", () => {
+      using stage = new Stage(backend, adapter);
+      const sender = adapter.sender(stage.a);
+      for (let value = 1; value <= 100; value++) expect(sender.send(value)).toBe(true);
+      expect(all(adapter.receiver(stage.b))).toEqual([100]);
+    });
+}
+
+for (const backend of backends) {
+  if (backend.missing !== null) {
+    test.skip(`${backend.name}: ${backend.missing}`, () => undefined);
+    continue;
+  }
+  describe(backend.name, () => {
+    for (const adapter of adapters) describe(adapter.name, () => conforms(backend, adapter));
+  });
+}
