@@ -138,6 +138,24 @@ export const modelCases: readonly ModelCase[] = [
   drop("left, and the producer dies", ["CRASHES=1", "KILLS=1", "LEAVES=1", "FROM=2"]),
   deep(drop("producer, consumer and cleaner die", ["CRASHES=3", "LEAVES=0", "FROM=2"])),
   deep(drop("left, and anybody dies at any time", ["CRASHES=1", "LEAVES=1"])),
+  drop("evicted, nobody dies", ["EVICT", "CRASHES=0", "LEAVES=0"]),
+  drop("evicted, and anybody dies", ["EVICT", "CRASHES=1", "LEAVES=0", "FROM=2"]),
+  deep(drop("evicted, and two die", ["EVICT", "CRASHES=2", "LEAVES=0", "FROM=2"])),
+  drop(
+    "evicted lane free before its frames are taken back",
+    ["EVICT", "CRASHES=0", "LEAVES=0", "BUG_FREE_AT_ONCE"],
+    /holders|invalid end state/,
+  ),
+  drop(
+    "taken back without a claim",
+    ["EVICT", "CRASHES=0", "LEAVES=0", "BUG_EVICT_WITHOUT_CLAIM"],
+    /holders|content|using|invalid end state/,
+  ),
+  drop(
+    "cleaner forgets the eviction",
+    ["EVICT", "CRASHES=1", "KILLS=1", "LEAVES=0", "BUG_CLEANER_FORGETS_EVICTION"],
+    /holders|invalid end state/,
+  ),
   drop("claim not in the head word", ["CRASHES=1", "LEAVES=0", "FROM=2", "BUG_NO_CLAIM"], LEAK),
   drop(
     "clear instead of take back",

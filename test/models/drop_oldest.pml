@@ -6,6 +6,9 @@
  * another way (the inbox). Participant 1 may be killed, leave the lane, or leave altogether, and the index is used again.
  * Participant 0 and the cleaner may be killed. Participant 2 is never killed and acts in single steps.
  *
+ * With -DEVICT the producer of a full lane, or without a free block, evicts the consumer instead (section 7.5), at any moment: a consumer that
+ * stands still is one that takes no step. It finds out, lets go of what it holds, and joins again.
+ *
  * Properties as in pool.pml.
  */
 #define WRAP 4
@@ -33,7 +36,7 @@
 #define NEXT(i) (((i) + 1) % WRAP)
 #define AT(i) ((i) & 1)
 
-/* consumer owner: generation * 4 + 0 nobody, 1 participant 1 is attached, 3 participant 1 is joining or leaving (busy) */
+/* consumer owner: generation * 4 + 0 nobody, 1 participant 1 is attached, 2 it is being evicted, 3 it is joining or leaving (busy) */
 #define ACTIVE(o) (((o) & 3) == 1)
 #define BUMP(o, who) ((((o) >> 2) + 1) * 4 + (who))
 
@@ -107,6 +110,61 @@ inline dropOldest() {
   fi
 }
 
+/* Takes every frame back that is still in the lane and was sent to `known`. */
+inline takeAllBack(by) {
+  do
+  :: i = head;
+    if
+    :: tail == i -> break
+    :: tail != i && slotOwner[AT(i)] != known -> atomic { if :: head == i -> head = NEXT(i) :: else fi }
+    :: tail != i && slotOwner[AT(i)] == known ->
+#ifdef BUG_EVICT_WITHOUT_CLAIM
+      if :: HOLDS(Q, AT(i)) -> holders[slotBlock[AT(i)]] = holders[slotBlock[AT(i)]] & ~Q :: else fi;
+      head = NEXT(i)
+#else
+      atomic { if :: head == i -> claim = 1; won = 1 :: else fi };      /* CAS (i, 0) -> (i, 1) */
+      if
+      :: won -> takeBack(AT(i)); atomic { head = NEXT(i); claim = 0; won = 0 }
+      :: else
+      fi;
+      if
+      :: taken -> atomic { holders[taken - 1] = holders[taken - 1] & ~P; taken = 0 }
+      :: else
+      fi
+#endif
+    fi
+  od;
+  i = 0
+}
+
+inline evict() {
+  section = 1;
+  known = owner;
+  if
+  :: !ACTIVE(known)
+  :: else ->
+#ifdef BUG_FREE_AT_ONCE
+    atomic { if :: owner == known -> owner = BUMP(owner, 0); won = 1 :: else fi };
+#else
+    atomic { if :: owner == known -> owner = BUMP(owner, 2); won = 1 :: else fi };
+#endif
+    if
+    :: won -> won = 0; takeAllBack(P);
+#ifndef BUG_FREE_AT_ONCE
+      owner = BUMP(owner, 0)
+#endif
+    :: else
+    fi
+  fi;
+  atomic { section = 0; known = 0; i = 0; won = 0 }
+}
+
+#ifdef EVICT
+#define makeRoom() evict()
+#else
+#define makeRoom() dropOldest()
+#endif
+
 active proctype Producer() {
   byte known, i, b, receivers, taken;
   bit won;
@@ -117,13 +175,13 @@ active proctype Producer() {
         do
         :: atomic { holders[0] == 0 -> holders[0] = P; b = 0; break }
         :: atomic { holders[1] == 0 -> holders[1] = P; b = 1; break }
-        :: holders[0] && holders[1] && head != tail && ACTIVE(owner) -> dropOldest()
+        :: holders[0] && holders[1] && head != tail && ACTIVE(owner) -> makeRoom()
         od;
         atomic { generation[b]++; content[b] = messages; messages++ };
         do                                                    /* 7.1 step 1; participant 2 may receive too */
         :: atomic { !ACTIVE(owner) -> known = 0; if :: receivers = 0 :: receivers = R fi; break }
         :: atomic { ACTIVE(owner) && USED < 2 -> known = owner; if :: receivers = Q :: receivers = Q | R fi; break }
-        :: ACTIVE(owner) && USED == 2 -> dropOldest()
+        :: ACTIVE(owner) && USED == 2 -> makeRoom()
         od;
         if
         :: known -> d_step { slotBlock[AT(tail)] = b; slotGeneration[AT(tail)] = generation[b]; slotOwner[AT(tail)] = known; slotMessage[AT(tail)] = content[b]; prepared = NEXT(tail) }
@@ -176,7 +234,7 @@ active proctype Consumer() {
       fi;
       atomic { swept = 0; inbox = 0; inboxMessage = 0; present = 1 };
 rejoin:
-      atomic { owner = BUMP(owner, 3) };
+      atomic { (owner & 3) == 0 -> owner = BUMP(owner, 3) };
       do                                                      /* head = tail by CAS from an unclaimed value */
       :: atomic { !claim -> t = tail; h = head };
         if
@@ -193,6 +251,12 @@ rejoin:
         t = AT(h); b = slotBlock[t]; g = slotGeneration[t]; o = slotOwner[t]; m = slotMessage[t]; t = 0 };
 #endif
         if
+#ifdef EVICT
+        :: atomic { o != mine && owner != mine -> h = 0; b = 0; g = 0; o = 0; m = 0; goto evicted };
+        :: o == mine || owner == mine ->
+        fi;
+        if
+#endif
         :: atomic { head == h && !claim ->
             head = NEXT(h) };                                 /* CAS (i, 0) -> (i + 1, 0) */
 #ifdef BUG_COPY_AFTER_CLAIM
@@ -211,8 +275,17 @@ rejoin:
         fi
       :: atomic { inbox -> b = inbox - 1; assert(!(using & (1 << b))); using = using | (1 << b); message[b] = inboxMessage; inbox = 0; inboxMessage = 0; CHECK(b); b = 0 }
       :: atomic { using -> if :: (using & 1) -> b = 0 :: (using & 2) -> b = 1 fi; CHECK(b); using = using & ~(1 << b); message[b] = 0; holders[b] = holders[b] & ~Q; b = 0 }
-      :: atomic { leaves < LEAVES && messages >= FROM && !using && !inbox -> leaves++ };    /* leave the lane, alive */
-        owner = BUMP(owner, 3);
+      :: atomic { owner != mine -> skip };                    /* evicted; what it holds it keeps for now */
+evicted:
+        mine = 0;
+        do
+        :: atomic { using -> if :: (using & 1) -> b = 0 :: (using & 2) -> b = 1 fi; CHECK(b); using = using & ~(1 << b); message[b] = 0; holders[b] = holders[b] & ~Q; b = 0 }
+        :: atomic { inbox -> b = inbox - 1; assert(!(using & (1 << b))); using = using | (1 << b); message[b] = inboxMessage; inbox = 0; inboxMessage = 0; CHECK(b); b = 0 }
+        :: atomic { !using && !inbox -> break }
+        od;
+        goto rejoin
+      :: atomic { leaves < LEAVES && messages >= FROM && !using && !inbox && owner == mine -> leaves++;    /* leave the lane, alive */
+        owner = BUMP(owner, 3) };
         do
         :: atomic { prepared == tail && !claim -> t = tail; h = head };
           if
@@ -232,13 +305,13 @@ rejoin:
         atomic { t = 0; h = 0; mine = 0; owner = BUMP(owner, 0) };
         goto rejoin
       :: atomic { leaves < LEAVES && messages >= FROM && !inbox -> leaves++ };              /* leave altogether; another takes the index */
-        atomic { using = 0; message[0] = 0; message[1] = 0; mine = 0; present = 0; owner = BUMP(owner, 0) };
+        atomic { using = 0; message[0] = 0; message[1] = 0; present = 0; if :: owner == mine -> owner = BUMP(owner, 0) :: else fi; mine = 0 };
         sweepQ();
 #ifndef BUG_LEAVE_FREE
         swept = 1;
 #endif
         break
-      :: atomic { ended && done[2] && head == tail && !claim && !inbox && !using ->
+      :: atomic { ended && done[2] && head == tail && !claim && !inbox && !using && owner == mine ->
           assert(!((holders[0] | holders[1]) & Q)); done[1] = 1; present = 0; owner = BUMP(owner, 0); goto finished }
       od
     } unless {
@@ -262,7 +335,8 @@ active proctype Other() {
 }
 
 active proctype Cleaner() {
-  byte s, taken;
+  byte s, taken, i, known;
+  bit won;
 end:
   do
   :: {
@@ -292,6 +366,18 @@ end1: do
         :: else
         fi;
         prepared = tail;
+#ifdef EVICT
+        if
+        :: (owner & 3) == 2 ->
+#ifndef BUG_CLEANER_FORGETS_EVICTION
+          known = (((owner >> 2) - 1) * 4 + 1);
+          takeAllBack(P);
+          known = 0;
+#endif
+          owner = BUMP(owner, 0)
+        :: else
+        fi;
+#endif
 #ifndef BUG_SECTION_LEFT_ODD
         section = 0;
 #endif
@@ -302,13 +388,13 @@ end1: do
       :: dead[1] ->
         cleaning = 1;
         if
-        :: (owner & 3) -> owner = BUMP(owner, 0)
+        :: (owner & 1) -> owner = BUMP(owner, 0)
         :: else
         fi;
         sweepQ();
         atomic { swept = 1; dead[1] = 0; cleaning = 0 }
       od
-    } unless { atomic { kill[2] ? 0 -> cleaning = 0; s = 0; taken = 0 } }
+    } unless { atomic { kill[2] ? 0 -> cleaning = 0; s = 0; taken = 0; i = 0; known = 0; won = 0 } }
   od
 }
 
