@@ -38,6 +38,7 @@ const {
 } = physring;
 const { findTargets, Scribbler } = await import("./scribbler.ts");
 const { Board, Word } = await import("./board.ts");
+const { createQueues, QueueStage } = await import("./fuzz-queues.ts");
 const { OrphanGuard } = await import("../support/orphan.ts");
 
 export interface MemoryFuzzOptions {
@@ -63,7 +64,7 @@ export interface MemoryFuzzReport {
   readonly faults: readonly string[];
 }
 
-const REGION_BYTES = 232 * 1024 + 512;
+const REGION_BYTES = 264 * 1024 + 512;
 const ROUNDS_PER_EPISODE = 24;
 /** An episode is calm (a wrong word now and then: the code gets far) or a storm (hardly a word is right). */
 const INTENSITIES = [1, 1, 4, 16, 64] as const;
@@ -183,6 +184,7 @@ function build(): RegionHandle {
     Channel.create(region, channel, { pool, policy, delivery, laneCapacity: 4, maxConsumers: 2 });
   }
   Ring.create(region, "ring", { slotBytes: 32, capacity: 8 });
+  createQueues(physring, region);
   for (const { name: records, mode } of RECORDS) {
     const reliable = mode === "reliable";
     Records.create(region, records, {
@@ -201,6 +203,7 @@ class Stage {
   producers: FrameProducer[] = [];
   consumers: FrameConsumer[] = [];
   held: Frame[] = [];
+  readonly queues = new QueueStage(physring, { attempt, attemptAsync, fault }, random);
   tx: RingProducer | null = null;
   rx: RingConsumer | null = null;
   recordProducers: RecordProducer[] = [];
@@ -221,6 +224,7 @@ class Stage {
     }
     this.tx = attempt("ring producer", () => Ring.open(a, "ring").producer());
     this.rx = attempt("ring consumer", () => Ring.open(b, "ring").consumer());
+    this.queues.open(a, b, c);
     for (const { name: records } of RECORDS) {
       this.attachRecordProducer(a, records);
       this.attachRecordConsumer(b, records);
@@ -265,6 +269,7 @@ class Stage {
     this.held = [];
     this.recordProducers = [];
     this.recordConsumers = [];
+    this.queues.forget();
   }
 }
 
@@ -464,7 +469,12 @@ async function work(stage: Stage, heal: () => void): Promise<void> {
   const what = random.below(20);
   if (what < 8) await produce(stage);
   else if (what < 16) await consume(stage);
-  else if (what < 18) await (random.oneIn(4) ? useRing(stage) : useRecords(stage));
+  else if (what < 18)
+    await (random.oneIn(4)
+      ? useRing(stage)
+      : random.oneIn(2)
+        ? useRecords(stage)
+        : stage.queues.use(stage.handles[random.below(3)]));
   else if (what === 18) await look(stage, heal);
   else if (random.oneIn(8)) open();
 }

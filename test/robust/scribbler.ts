@@ -14,7 +14,9 @@ import {
   WORD_BYTES,
 } from "../../src/memory/layout.ts";
 import type { Region } from "../../src/memory/region.ts";
+import { CellLayout } from "../../src/ring/cell-layout.ts";
 import { ChannelLayout, LaneSlotLayout, PoolLayout, RingLayout } from "../../src/ring/layout.ts";
+import { QueueLayout } from "../../src/ring/queue-layout.ts";
 import { RecordHeader, RecordsLayout } from "../../src/ring/records-layout.ts";
 import type { Random } from "../support/random.ts";
 
@@ -116,6 +118,8 @@ export function findTargets(region: Region): { targets: Targets; limitBytes: num
     lanes: [],
     slots: [],
     rings: [],
+    queues: [],
+    cells: [],
     pools: [],
     records: [],
     recordHeaders: [],
@@ -154,6 +158,29 @@ export function findTargets(region: Region): { targets: Targets; limitBytes: num
       const { words: control, headers } = recordsTargets(region, entry);
       targets["records"]!.push(...control);
       targets["recordHeaders"]!.push(...headers);
+      limitBytes = Math.max(limitBytes, entry.offset + entry.sizeBytes);
+    } else if (entry.kind === ObjectKind.queue) {
+      const start = entry.offset / WORD_BYTES;
+      const { sleepersWord, consumersWord, lanesUsedWord, endedWord } = QueueLayout;
+      targets["queues"]!.push(
+        ...range(entry.offset, 7),
+        ...[sleepersWord, consumersWord, lanesUsedWord, endedWord].map((word) => start + word),
+      );
+      for (let lane = 0; lane < words[QueueLayout.laneCountWord]!; lane++) {
+        const base = entry.offset + QueueLayout.lanesOffset + lane * words[QueueLayout.laneBytesWord]!;
+        targets["lanes"]!.push(...ringHeader(base));
+        targets["slots"]!.push(...range(base + RingLayout.headerBytes, 32));
+      }
+      limitBytes = Math.max(limitBytes, entry.offset + entry.sizeBytes);
+    } else if (entry.kind === ObjectKind.cell) {
+      const start = entry.offset / WORD_BYTES;
+      const { latestWord, writerOwnerWord, waitersWord } = CellLayout;
+      const hot = [latestWord, latestWord, writerOwnerWord, waitersWord].map((word) => start + word);
+      targets["cells"]!.push(...range(entry.offset, 6), ...hot);
+      for (let buffer = 0; buffer < words[CellLayout.bufferCountWord]!; buffer++) {
+        const base = entry.offset + CellLayout.buffersOffset + buffer * words[CellLayout.bufferBytesWord]!;
+        targets["cells"]!.push(...range(base, 5));
+      }
       limitBytes = Math.max(limitBytes, entry.offset + entry.sizeBytes);
     } else {
       const start = entry.offset / WORD_BYTES;
