@@ -66,7 +66,7 @@ function text(report: RegionReport | Unreadable): string {
   if ("error" in report) return `${report.name}: ${report.error}`;
   const alive = report.participants.filter((participant) => participant.alive).length;
   const lines = [
-    `${report.name}  ${report.backend}  ${bytes(report.sizeBytes)}  ${plural(alive, "live participant")}  ${report.path}`,
+    `${report.name}  ${report.backend}  ${bytes(report.sizeBytes)}  ${plural(alive, "live participant")} (of at most ${report.maxParticipants})  ${report.path}`,
   ];
   for (const participant of report.participants) lines.push(`  ${participantText(participant)}`);
   for (const object of report.objects) lines.push(`  ${objectText(object)}`);
@@ -101,7 +101,7 @@ function objectText(object: ObjectReport): string {
       return (
         `${head}  ${object.policy}, ${object.delivery}${object.ended ? ", ended" : ""}  ${end(object.producer)} -> ` +
         `${consumers.length === 0 ? "nobody" : consumers.join(", ")}  published ${count(counters.published)}, ` +
-        `dropped ${count(dropped)}, unclaimed ${count(counters.unclaimed)}, rejected ${count(counters.rejected)}`
+        `dropped ${count(dropped)}, unclaimed ${count(counters.unclaimed)}, rejected ${count(counters.rejected)}, evicted ${count(counters.evicted)}`
       );
     }
     case "records": {

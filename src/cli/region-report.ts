@@ -139,6 +139,7 @@ export interface RegionReport {
   readonly sizeBytes: number;
   readonly instanceId: string;
   readonly participants: readonly ParticipantReport[];
+  readonly maxParticipants: number;
   readonly objects: readonly ObjectReport[];
 }
 
@@ -150,7 +151,8 @@ export function reportRegion(name: string): RegionReport {
     .map(({ index, pid, name: label, alive }) => ({ index, pid, name: label, alive }));
   const objects = region.directory.list().map((entry) => reportObject(region, entry));
   const { backend, path, sizeBytes, instanceId } = region;
-  return { name, backend, path, sizeBytes, instanceId, participants, objects };
+  const maxParticipants = ParticipantRecord.capacity;
+  return { name, backend, path, sizeBytes, instanceId, participants, maxParticipants, objects };
 }
 
 function reportObject(region: Region, entry: DirectoryEntry): ObjectReport {

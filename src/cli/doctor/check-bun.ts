@@ -39,9 +39,11 @@ const CONSEQUENCES: Readonly<
     status: "failure",
     fix: ["allow fcntl with F_OFD_SETLK; emulations of Linux (gVisor, WSL 1) lack it: use a real kernel"],
   },
-  pidfd: {
+  deaths: {
     status: "warning",
-    fix: ["deaths are found later: use Linux 5.10 or newer and allow pidfd_open in the seccomp profile"],
+    fix: [
+      "without them event loops look for deaths every 50 ms: raise fs.inotify.max_user_instances (sudo sysctl fs.inotify.max_user_instances=1024)",
+    ],
   },
   sockets: { status: "failure", fix: ["the version that physring is tested with: npm install bun@1.4.5"] },
 };

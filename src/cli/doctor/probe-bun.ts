@@ -26,7 +26,7 @@ export const PROBES = {
   membarrier: "membarrier",
   unnamedFile: "O_TMPFILE",
   locks: "OFD locks",
-  pidfd: "pidfd",
+  deaths: "death notices (inotify)",
   sockets: "datagram sockets in the event loop",
 } as const;
 
@@ -37,7 +37,7 @@ export async function probeBun(): Promise<Probe[]> {
     return `the C library answers (pages of ${PAGE_BYTES} bytes)`;
   });
   if (!ffi.ok) return [ffi];
-  const bodies = { mapping, futex, membarrier, unnamedFile, locks, pidfd, sockets };
+  const bodies = { mapping, futex, membarrier, unnamedFile, locks, deaths, sockets };
   const probes = [ffi];
   for (const name of Object.keys(bodies) as (keyof typeof bodies)[])
     probes.push(await probe(PROBES[name], bodies[name]));
@@ -121,31 +121,27 @@ async function locks(): Promise<string> {
   }
 }
 
-/** The event loop hears of the end of a process without polling: reading a pidfd fails, and it becomes readable at the end. */
-async function pidfd(): Promise<string> {
-  const { pidfdOpen } = await import("../../ffi/process.ts");
-  const { closeFile } = await import("../../ffi/files.ts");
-  const child = Bun.spawn(["cat"], { stdin: "pipe", stdout: "ignore" });
-  const fd = pidfdOpen(child.pid);
+/** The event loop hears that a file was closed, as src/ring/life.ts wants it: that is how it learns of deaths without polling. */
+async function deaths(): Promise<string> {
+  const { inotifyOpen, inotifyWatch, InotifyMask, parseInotify } = await import("../../ffi/inotify.ts");
+  const { closeFile, openFile } = await import("../../ffi/files.ts");
+  const directory = mkdtempSync(`${sharedMemoryDirectory()}/physring-doctor-`);
   try {
-    let isOver = false;
-    const notice = Bun.file(fd)
-      .stream()
-      .getReader()
-      .read()
-      .catch(() => {})
-      .then(() => {
-        isOver = true;
-      });
-    await Bun.sleep(1);
-    if (isOver) throw new Error("a pidfd of a live process is readable");
-    child.kill("SIGKILL");
-    await notice;
-    return "the event loop hears of the end of a process";
+    const fd = inotifyOpen();
+    const { promise, resolve } = Promise.withResolvers<Uint8Array>();
+    const stop = await readInEventLoop(fd, resolve);
+    try {
+      inotifyWatch(fd, directory, InotifyMask.closeWrite);
+      closeFile(openFile(`${directory}/0.1.life`, { createMode: 0o600 }));
+      const names = parseInotify(await promise).map(({ name }) => name);
+      if (!names.includes("0.1.life")) throw new Error(`the notice names ${names.join(", ")}`);
+      return "the event loop hears of a file that is closed";
+    } finally {
+      stop();
+      closeFile(fd);
+    }
   } finally {
-    child.kill("SIGKILL");
-    await child.exited;
-    closeFile(fd);
+    rmSync(directory, { recursive: true });
   }
 }
 
@@ -154,19 +150,26 @@ async function sockets(): Promise<string> {
   const { closeFile } = await import("../../ffi/files.ts");
   const directory = mkdtempSync(`${tmpdir()}/physring-doctor-`);
   const sender = datagramSocket();
+  const fd = datagramSocket();
   try {
-    const fd = datagramSocket();
     bindUnix(fd, `${directory}/bell`);
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const options = { fd, socket: { data: () => resolve() } };
-    // As src/ring/doorbell.ts does; bun-types 1.4.5 lists `fd` for TCP only.
-    const socket = await Bun.connect(options as unknown as Bun.UnixSocketOptions);
+    const { promise, resolve } = Promise.withResolvers<Uint8Array>();
+    const stop = await readInEventLoop(fd, resolve);
     if (!sendByteTo(sender, unixAddress(`${directory}/bell`))) throw new Error("the socket took no datagram");
     await promise;
-    socket.terminate();
-    return "Bun.connect({ fd }) is woken by a datagram";
+    stop();
+    return "a stream of the socket is woken by a datagram";
   } finally {
+    closeFile(fd);
     closeFile(sender);
     rmSync(directory, { recursive: true });
   }
+}
+
+/** Returns what ends the reading. */
+async function readInEventLoop(fd: number, onBytes: (bytes: Uint8Array) => void): Promise<() => void> {
+  const { EventLoopReader } = await import("../../ffi/event-loop-reader.ts");
+  const reader = new EventLoopReader(fd, { onBytes, onEnd: () => undefined });
+  reader.hold();
+  return () => reader.stop();
 }
