@@ -2,10 +2,20 @@
  * Topologies as the conformance suite sees them: numbers go in at one end and come out at the other. **To add one**: write an
  * {@link Adapter} and list it in `adapters`; conformance.test.ts runs every behaviour over it and over every backend.
  */
-import { Cell, type PolicyName, Queue, type Region, Ring } from "../../src/index.ts";
+import {
+  Cell,
+  Channel,
+  Messages,
+  type PolicyName,
+  Queue,
+  Records,
+  type Region,
+  Ring,
+} from "../../src/index.ts";
 import { bufferOf } from "../../src/ring/cell-geometry.ts";
 import { CellLayout } from "../../src/ring/cell-layout.ts";
-import { RingLayout } from "../../src/ring/layout.ts";
+import { ChannelLayout, RingLayout } from "../../src/ring/layout.ts";
+import { RecordHeader, RecordsLayout } from "../../src/ring/records-layout.ts";
 
 export interface Sender {
   /** False: there is no room, or the policy dropped it. */
@@ -23,6 +33,8 @@ export interface Adapter {
   readonly name: string;
   /** What may happen when it is full; empty: it never is. */
   readonly policies: readonly PolicyName[];
+  /** What was sent waits for a receiver that comes later; else receivers get what is sent from then on. */
+  readonly keeps: boolean;
   /** Only the newest value is to be had, again and again. */
   readonly latestOnly: boolean;
   /** A second sender is refused. */
@@ -30,8 +42,8 @@ export interface Adapter {
   create(region: Region, capacity: number, policy: PolicyName): void;
   sender(region: Region): Sender;
   receiver(region: Region): Receiver;
-  /** Writes an index that cannot be. */
-  corrupt(region: Region): void;
+  /** Writes an index that cannot be; returns what puts it right again. */
+  corrupt(region: Region): () => void;
   /** Spoils the geometry. */
   spoil(region: Region): void;
 }
@@ -40,6 +52,14 @@ const NAME = "it";
 const SLOT_BYTES = 64;
 const ECHO_WORD = 15;
 const IMPOSSIBLE = 0x1234_5678;
+
+function poke(words: Int32Array, index: number): () => void {
+  const before = words[index]!;
+  words[index] = IMPOSSIBLE;
+  return () => {
+    words[index] = before;
+  };
+}
 
 /** First and last word of a slot say the same: a torn message does not. */
 function readSlot(words: Int32Array, at: number): number {
@@ -92,14 +112,13 @@ function slotReceiver(rx: InPlace): Receiver {
 const ring: Adapter = {
   name: "SPSC ring",
   policies: ["block"],
+  keeps: true,
   latestOnly: false,
   oneSender: true,
   create: (region, capacity) => void Ring.create(region, NAME, { slotBytes: SLOT_BYTES, capacity }),
   sender: (region) => slotSender(Ring.open(region, NAME).producer()),
   receiver: (region) => slotReceiver(Ring.open(region, NAME).consumer()),
-  corrupt: (region) => {
-    Ring.open(region, NAME).geometry.words[RingLayout.tailWord] = IMPOSSIBLE;
-  },
+  corrupt: (region) => poke(Ring.open(region, NAME).geometry.words, RingLayout.tailWord),
   spoil: (region) => {
     Ring.open(region, NAME).geometry.words[RingLayout.capacityWord] = IMPOSSIBLE;
   },
@@ -109,6 +128,7 @@ function queue(consumers: "one" | "many"): Adapter {
   return {
     name: `work queue, ${consumers} consumer${consumers === "one" ? "" : "s"}`,
     policies: ["block", "fail", "drop-newest", "drop-oldest"],
+    keeps: true,
     latestOnly: false,
     oneSender: true,
     create: (region, capacity, policy) =>
@@ -123,9 +143,7 @@ function queue(consumers: "one" | "many"): Adapter {
         close: () => taker.close(),
       };
     },
-    corrupt: (region) => {
-      Queue.open(region, NAME).geometry.lanes[0]!.words[RingLayout.tailWord] = IMPOSSIBLE;
-    },
+    corrupt: (region) => poke(Queue.open(region, NAME).geometry.lanes[0]!.words, RingLayout.tailWord),
     spoil: (region) => {
       Queue.open(region, NAME).geometry.lanes[0]!.words[RingLayout.capacityWord] = IMPOSSIBLE;
     },
@@ -135,6 +153,7 @@ function queue(consumers: "one" | "many"): Adapter {
 const cell: Adapter = {
   name: "latest-value cell",
   policies: [],
+  keeps: true,
   latestOnly: true,
   oneSender: true,
   create: (region) => void Cell.create(region, NAME, { valueBytes: SLOT_BYTES }),
@@ -164,11 +183,136 @@ const cell: Adapter = {
     // The buffer of the newest value says that it is longer than any.
     words[CellLayout.latestWord] = 1;
     words[bufferOf(geometry, 1)] = 1;
-    words[bufferOf(geometry, 1) + CellLayout.lengthWord] = IMPOSSIBLE;
+    return poke(words, bufferOf(geometry, 1) + CellLayout.lengthWord);
   },
   spoil: (region) => {
     Cell.open(region, NAME).geometry.words[CellLayout.valueBytesWord] = IMPOSSIBLE;
   },
 };
 
-export const adapters: readonly Adapter[] = [ring, queue("one"), queue("many"), cell];
+const FRAME_BYTES = 256;
+
+const frames: Adapter = {
+  name: "channel of frames",
+  policies: ["block", "fail", "drop-newest", "drop-oldest"],
+  keeps: false,
+  latestOnly: false,
+  oneSender: true,
+  create: (region, capacity, policy) =>
+    void Channel.create(region, NAME, { frameBytes: FRAME_BYTES, laneCapacity: capacity, policy }),
+  sender(region) {
+    const tx = Channel.open(region, NAME).producer();
+    return {
+      send(value) {
+        const frame = tx.tryLoan()!;
+        frame.bytes.fill(value);
+        const sent = tx.trySend(frame);
+        if (sent === null) frame.release();
+        return sent === true;
+      },
+      close: () => tx.close(),
+    };
+  },
+  receiver(region) {
+    const rx = Channel.open(region, NAME).consumer({ reconnect: true });
+    return {
+      receive() {
+        using frame = rx.tryReceive();
+        if (frame === null) return null;
+        const [value] = frame.bytes;
+        if (!frame.bytes.every((byte) => byte === value)) throw new Error("torn frame");
+        return value!;
+      },
+      close: () => rx.close(),
+    };
+  },
+  corrupt: (region) => poke(Channel.open(region, NAME).geometry.lanes[0]!, RingLayout.tailWord),
+  spoil: (region) => {
+    Channel.open(region, NAME).geometry.words[ChannelLayout.laneCountWord] = IMPOSSIBLE;
+  },
+};
+
+function corruptTail(region: Region): () => void {
+  return poke(Records.open(region, NAME).geometry.words, RecordsLayout.tailWord);
+}
+
+function spoilRecords(region: Region): void {
+  Records.open(region, NAME).geometry.words[RecordsLayout.capacityBytesWord] = IMPOSSIBLE;
+}
+
+const records: Adapter = {
+  name: "records",
+  policies: ["block", "fail", "drop-newest"],
+  keeps: false,
+  latestOnly: false,
+  oneSender: true,
+  create: (region, _capacity, policy) => void Records.create(region, NAME, { capacityBytes: 4096, policy }),
+  sender(region) {
+    const tx = Records.open(region, NAME).producer();
+    const payload = new Uint8Array(4096 / 8 - RecordHeader.sizeBytes);
+    const { policy } = Records.open(region, NAME).geometry;
+    return {
+      send(value) {
+        payload.fill(value);
+        if (policy === "block" && !tx.tryReserve(payload.length)) return false;
+        return tx.send(payload);
+      },
+      close: () => tx.close(),
+    };
+  },
+  receiver(region) {
+    const rx = Records.open(region, NAME).consumer({ reconnect: true });
+    return {
+      receive() {
+        const bytes = rx.tryReceive();
+        if (bytes === null) return null;
+        if (!bytes.every((byte) => byte === bytes[0])) throw new Error("torn record");
+        return bytes[0]!;
+      },
+      close: () => rx.close(),
+    };
+  },
+  corrupt: corruptTail,
+  spoil: spoilRecords,
+};
+
+const messages: Adapter = {
+  name: "messages",
+  policies: [],
+  keeps: false,
+  latestOnly: false,
+  oneSender: true,
+  create: (region) =>
+    void Messages.create(region, NAME, { capacityBytes: 8192, shapes: [["value", "text"]] }),
+  sender(region) {
+    const tx = Messages.open(region, NAME).producer();
+    return {
+      send: (value) => tx.send({ value, text: String(value).repeat(20) }),
+      close: () => tx.close(),
+    };
+  },
+  receiver(region) {
+    const rx = Messages.open<{ value: number; text: string }>(region, NAME).consumer({ reconnect: true });
+    return {
+      receive() {
+        const message = rx.tryReceive();
+        if (message === undefined) return null;
+        if (message.text !== String(message.value).repeat(20)) throw new Error("torn message");
+        return message.value;
+      },
+      close: () => rx.close(),
+    };
+  },
+  corrupt: corruptTail,
+  spoil: spoilRecords,
+};
+
+export const adapters: readonly Adapter[] = [
+  ring,
+  queue("one"),
+  queue("many"),
+  cell,
+  frames,
+  records,
+  messages,
+];
