@@ -3,8 +3,10 @@
 import { heapStats } from "bun:jsc";
 import { expect, test } from "bun:test";
 import { Records } from "../../src/channel/records.ts";
+import { Cell } from "../../src/ring/cell.ts";
 import { Participant } from "../../src/ring/participant.ts";
 import { Pool } from "../../src/ring/pool.ts";
+import { Queue } from "../../src/ring/queue.ts";
 import { Ring } from "../../src/ring/ring.ts";
 import { RegionPair } from "../support/regions.ts";
 
@@ -42,6 +44,40 @@ test("SPSC ring, bursts and singles", () => {
       for (let k = 0; k < n; k++) tx.write(k, i, 0, k, 0);
       tx.commit(n);
       rx.release(rx.peek(8));
+    }
+  });
+  expect(allocated).toBeLessThan(LIMIT_BYTES);
+});
+
+for (const consumers of ["one", "many"] as const) {
+  test(`work queue, ${consumers}: bursts and singles`, () => {
+    using pair = new RegionPair("alloc-queue");
+    using tx = Queue.create(pair.a, "q", { slotBytes: 16, capacity: 64, consumers }).producer();
+    const queue = Queue.open(pair.b, "q");
+    using rx = queue.geometry.sharedHeads ? queue.taker() : queue.consumer();
+    const allocated = bytesAllocated(() => {
+      for (let i = 0; i < OPERATIONS / 8; i++) {
+        const n = tx.reserve(i % 3 === 0 ? 1 : 8);
+        for (let k = 0; k < n; k++) tx.write(k, i, 0, k, 0);
+        tx.commit(n);
+        if ("take" in rx) rx.take(8);
+        else rx.release(rx.peek(8));
+      }
+    });
+    expect(allocated).toBeLessThan(LIMIT_BYTES);
+  });
+}
+
+test("cell: write and read", () => {
+  using pair = new RegionPair("alloc-cell");
+  using writer = Cell.create(pair.a, "v", { valueBytes: 64 }).writer();
+  const reader = Cell.open(pair.b, "v").reader();
+  const allocated = bytesAllocated(() => {
+    for (let i = 0; i < OPERATIONS; i++) {
+      writer.begin();
+      writer.words[writer.at] = i;
+      writer.commit();
+      reader.read();
     }
   });
   expect(allocated).toBeLessThan(LIMIT_BYTES);
