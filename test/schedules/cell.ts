@@ -12,7 +12,7 @@ import { PlainRinger, sleepUntil } from "./sleep.ts";
 
 const WRITER = 0;
 const READERS = 2;
-const VALUES = 10;
+const VALUES = 7;
 const WORDS = 3;
 
 export class CellBench {

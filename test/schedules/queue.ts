@@ -13,7 +13,7 @@ import { type Coroutine, Schedule, Violation } from "./schedule.ts";
 import { PlainRinger, sleepUntil } from "./sleep.ts";
 
 const PRODUCERS = 2;
-const MESSAGES = 4;
+const MESSAGES = 3;
 const BURST = 2;
 const CAPACITY = 2;
 
