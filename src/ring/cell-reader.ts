@@ -7,17 +7,17 @@ import type { Region } from "../memory/region.ts";
 import { bufferOf, type CellGeometry } from "./cell-geometry.ts";
 import { CellLayout } from "./cell-layout.ts";
 import { copyWords } from "./copy.ts";
-import type { Condition } from "./doorbell.ts";
 import { CellBusyError, CorruptError } from "./errors.ts";
 import { Participant } from "./participant.ts";
 import type { AwaitOptions, BlockOptions } from "./ring.ts";
 import { Sleepers } from "./sleepers.ts";
+import type { Waitable } from "./wait-any.ts";
 
 /** How often a value may be overtaken while it is read. */
 const MOST_TRIES = 64;
 const NO_VALUE = -1;
 
-export class CellReader implements Condition {
+export class CellReader implements Waitable {
   /** The cell's words: after `peek` the value is at word `at`. */
   readonly cellWords: Int32Array;
   at = 0;
@@ -27,7 +27,6 @@ export class CellReader implements Condition {
   private readonly cell: CellGeometry;
   private readonly region: Region;
   private seen = 0;
-  private waits = 0;
 
   constructor(cell: CellGeometry, region: Region) {
     this.cell = cell;
@@ -98,34 +97,44 @@ export class CellReader implements Condition {
   /** Blocks the thread until there is a newer value than the one seen last; false at the time limit.
    * @throws RegionError `REGION_READ_ONLY` on a read-only region: look at {@link ready} instead */
   block(options: BlockOptions = {}): boolean {
-    const participant = this.lieDown();
+    const { participant } = this;
+    this.beginWait();
     try {
       const { timeoutMs = Infinity, strategy = "spin-then-futex" } = options;
       return participant.doorbell.block(this, timeoutMs, strategy);
     } finally {
-      this.getUp(participant);
+      this.endWait();
     }
   }
 
   /** Resolves when there is a newer value than the one seen last (true) or at the time limit (false).
    * @throws RegionError `REGION_READ_ONLY` on a read-only region */
   async wait(options: AwaitOptions = {}): Promise<boolean> {
-    const participant = this.lieDown();
+    const { participant } = this;
+    this.beginWait();
     try {
       return await participant.doorbell.wait(this, options.timeoutMs ?? Infinity, options.signal);
     } finally {
-      this.getUp(participant);
+      this.endWait();
     }
   }
 
-  private lieDown(): Participant {
-    const participant = Participant.of(this.region);
-    if (this.waits++ === 0) this.waiters().lieDown(participant.bit);
-    return participant;
+  /** @internal Joins the region. @throws ReadOnlyError */
+  get participant(): Participant {
+    return Participant.of(this.region);
   }
 
-  private getUp(participant: Participant): void {
-    if (--this.waits === 0 && !this.region.closed) this.waiters().getUp(participant.bit);
+  /** @internal All readers of one participant share its bit among the waiters. */
+  beginWait(): void {
+    const { bit, waits } = this.participant;
+    if (waits.begin(this.cell.name)) this.waiters().lieDown(bit);
+  }
+
+  /** @internal */
+  endWait(): void {
+    if (this.region.closed) return;
+    const { bit, waits } = this.participant;
+    if (waits.end(this.cell.name)) this.waiters().getUp(bit);
   }
 
   private waiters(): Sleepers {

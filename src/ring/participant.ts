@@ -47,20 +47,20 @@ interface Chore {
 
 /** Waits of one participant for the same thing, whose bit they share. */
 class WaitCounts {
-  readonly #counts = new Map<number, number>();
+  readonly #counts = new Map<string, number>();
 
-  /** True for the first. `offset`: of the object in the region. */
-  begin(offset: number): boolean {
-    const count = this.#counts.get(offset) ?? 0;
-    this.#counts.set(offset, count + 1);
+  /** True for the first. `object`: its name in the region. */
+  begin(object: string): boolean {
+    const count = this.#counts.get(object) ?? 0;
+    this.#counts.set(object, count + 1);
     return count === 0;
   }
 
   /** True for the last. */
-  end(offset: number): boolean {
-    const count = (this.#counts.get(offset) ?? 0) - 1;
-    if (count > 0) this.#counts.set(offset, count);
-    else this.#counts.delete(offset);
+  end(object: string): boolean {
+    const count = (this.#counts.get(object) ?? 0) - 1;
+    if (count > 0) this.#counts.set(object, count);
+    else this.#counts.delete(object);
     return count <= 0;
   }
 }

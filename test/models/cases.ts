@@ -62,7 +62,8 @@ export const modelCases: readonly ModelCase[] = [
   bell("every sleep has the same number", ["BUG_SAME_NUMBER"], SLEPT_THROUGH),
   bell("no look after arming", ["BUG_NO_LOOK"], SLEPT_THROUGH),
 
-  ring("two deaths", ["MESSAGES=2", "CRASHES=2"]),
+  ring("two deaths", ["MESSAGES=1", "CRASHES=2"]),
+  deep(ring("two deaths and two messages", ["MESSAGES=2", "CRASHES=2"])),
   ring("slots used again, one death", ["MESSAGES=3", "CRASHES=1"]),
   deep(ring("slots used again, two deaths", ["MESSAGES=4", "CRASHES=2"])),
   ring("the sleeper's membarrier instead of the waker's fence", ["MESSAGES=2", "CRASHES=1", "MEMBARRIER"]),

@@ -2,10 +2,13 @@
 import { describe, expect, test } from "bun:test";
 import {
   blockAny,
+  Cell,
   Channel,
+  Messages,
   Participant,
   Pool,
   Queue,
+  Records,
   type Region,
   Ring,
   type Waitable,
@@ -36,18 +39,30 @@ function everything(pair: RegionPair): { name: string; end: Waitable; make: () =
   const queue = Queue.create(a, "queue", { slotBytes: 16, capacity: 4 });
   const taker = queue.consumer();
   const giver = Queue.open(b, "queue").producer();
+  const records = Records.create(b, "records", { capacityBytes: 4096 });
+  const reader = Records.open(a, "records").consumer();
+  const writer = records.producer();
+  const messages = Messages.create<number>(b, "messages", { capacityBytes: 4096 });
+  const listener = Messages.open<number>(a, "messages").consumer();
+  const speaker = messages.producer();
+  const cell = Cell.create(b, "cell", { valueBytes: 8 });
+  const observer = Cell.open(a, "cell").reader();
+  const author = cell.writer();
   return [
     { name: "ring, something committed", end: rx, make: () => rxPeer.commit(rxPeer.reserve(1)) },
     { name: "ring, something released", end: tx, make: () => txPeer.release(txPeer.peek(1)) },
     { name: "pool, a block released", end: producer.freeBlock, make: () => held.release() },
     { name: "channel, a frame", end: consumer, make: () => void sender.send(sender.loan()!) },
     { name: "queue, a message", end: taker, make: () => giver.commit(giver.reserve(1)) },
+    { name: "cell, a value", end: observer, make: () => author.write(new Uint8Array(8)) },
+    { name: "records, a record", end: reader, make: () => void writer.send(new Uint8Array(8)) },
+    { name: "messages, a message", end: listener, make: () => void speaker.send(1) },
   ];
 }
 
 describe("waitAny", () => {
-  for (let i = 0; i < 5; i++) {
-    test(`wakes for number ${i} of a ring, a pool, a channel, a queue`, async () => {
+  for (let i = 0; i < 8; i++) {
+    test(`wakes for number ${i} of rings, a pool, a channel, a queue, records, messages`, async () => {
       using pair = new RegionPair("any");
       const ends = everything(pair);
       const all = ends.map(({ end }) => end);
@@ -88,6 +103,17 @@ describe("waitAny", () => {
     ends[2]!.make();
     expect(blockAny(all)).toBe(true);
     expect(() => blockAny([])).toThrow(/nothing to wait for/);
+  });
+
+  test("two readers of one cell do not put each other to sleep", async () => {
+    using pair = new RegionPair("any");
+    const author = Cell.create(pair.b, "cell", { valueBytes: 8 }).writer();
+    const readers = [1, 2].map(() => Cell.open(pair.a, "cell").reader());
+    const short = readers[0]!.wait({ timeoutMs: 2 });
+    const long = readers[1]!.wait();
+    expect(await short).toBe(false);
+    author.write(new Uint8Array(8));
+    expect(await long).toBe(true);
   });
 
   test("loans that wait together do not put each other to sleep", async () => {
