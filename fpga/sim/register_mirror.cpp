@@ -20,6 +20,7 @@ constexpr uint32_t kDevice[] = {PHYSRING_FPGA_REG_HALT_CODE, PHYSRING_FPGA_REG_S
 constexpr unsigned kDeviceCount = sizeof kDevice / sizeof kDevice[0];
 
 constexpr unsigned kBeginClocks = 10000;
+constexpr unsigned kIdleRounds = 64;
 constexpr size_t kMaxReadsWaiting = 8;  // more would only make what is urgent wait
 
 }  // namespace
@@ -114,14 +115,20 @@ void RegisterMirror::announce(unsigned q) {
   });
 }
 
+bool RegisterMirror::unused(unsigned q) const {
+  return !(queues_[q].host[PHYSRING_FPGA_REG_CONTROL / 4] & PHYSRING_FPGA_CONTROL_ENABLE) && (published(q, PHYSRING_FPGA_REG_STATE) & PHYSRING_FPGA_STATE_MASK) == PHYSRING_FPGA_IDLE;
+}
+
 bool RegisterMirror::poll() {
   bool any = false;
+  rounds_++;
   for (unsigned q = 0; q < queues(); q++) {
     any |= forward(q);
     if (queues_[q].edge) announce(q);
   }
   for (unsigned i = 0; i < queues() && bus_.readsWaiting() < kMaxReadsWaiting; i++) {
-    refresh(turn_);
+    // A queue that nobody uses does not slow the others down.
+    if (rounds_ % kIdleRounds == 0 || !unused(turn_)) refresh(turn_);
     turn_ = (turn_ + 1) % queues();
   }
   return any;

@@ -52,12 +52,14 @@ class RegisterMirror {
   void refresh(unsigned q);
   void refreshAll(unsigned q, uint32_t state);
   void announce(unsigned q);
+  bool unused(unsigned q) const;
 
   BoardDirectory& directory_;
   axi::LiteDriver& bus_;
   const std::function<void()> beforeState_;
   const Interrupt interrupt_;
   std::vector<Queue> queues_;
+  unsigned rounds_ = 0;
   unsigned turn_ = 0;  // queue whose registers are read next
   uint64_t sent_ = 0, unheard_ = 0;
 };

@@ -105,6 +105,7 @@ void resetCases(const CaseOptions& o) {
 
   check::run("a bus that does not answer", [&] {
     BoardProcess board(o.board, o.boardOptions("full", {"--fault", "hang:0:0x100000:64"}));
+    if (board.read(PHYSRING_FPGA_REG_EXECUTORS) < 2) return;  // the only executor hangs: nobody else goes on
     HostQueue q(board, 0, 3), other(board, 1, 3);
     startRunning(q);
     startRunning(other);
