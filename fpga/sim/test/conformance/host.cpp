@@ -27,15 +27,20 @@ double seconds() {
   return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_nsec) * 1e-9;
 }
 
+namespace {
+constexpr char kPayloadFile[] = "/payload", kQueueFile[] = "/queues";
+}
+
 BoardProcess::BoardProcess(const std::string& program, const std::vector<std::string>& options) {
   static unsigned count = 0;
   name_ = "test-" + std::to_string(getpid()) + "-" + std::to_string(count++);
   scratch_ = sharedMemoryDirectory() + "/physring-board-memory." + name_;
   directory_ = sharedMemoryDirectory() + "/physring-board." + name_;
   if (mkdir(scratch_.c_str(), 0700) != 0) throw std::runtime_error(systemError(scratch_));
-  for (unsigned m = 0; m < 2; m++) memories_[m] = Mapping::create(memoryPath(m), bytes(m));
+  const std::string paths[2] = {scratch_ + kPayloadFile, scratch_ + kQueueFile};
+  for (unsigned m = 0; m < 2; m++) memories_[m] = Mapping::create(paths[m], bytes(m));
 
-  std::vector<std::string> arguments = {program, name_, "--memory", memoryPath(0) + ":payload", "--memory", memoryPath(1) + ":queue", "--json", "--with-parent"};
+  std::vector<std::string> arguments = {program, name_, "--memory", paths[0] + ":payload", "--memory", paths[1] + ":queue", "--json", "--with-parent"};
   arguments.insert(arguments.end(), options.begin(), options.end());
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) throw std::runtime_error(systemError("pipe"));
@@ -55,6 +60,7 @@ BoardProcess::BoardProcess(const std::string& program, const std::vector<std::st
   size_t at = 0;
   for (uint64_t& base : bases_) {
     at = page.find("\"deviceBase\":\"", at);
+    if (at == std::string::npos) removeScratch();
     if (at == std::string::npos) throw std::runtime_error("the board did not start: " + page);
     at += strlen("\"deviceBase\":\"");
     base = strtoull(page.c_str() + at, nullptr, 16);
@@ -63,8 +69,14 @@ BoardProcess::BoardProcess(const std::string& program, const std::vector<std::st
   agent_ = Mapping::open(directory_ + "/agent", 0);
   for (unsigned m = 0; m < 2; m++) {
     const std::string own = directory_ + "/memory." + std::to_string(m);
-    deviceMemories_[m] = Mapping::open(access(own.c_str(), F_OK) == 0 ? own : memoryPath(m), 0);
+    deviceMemories_[m] = Mapping::open(access(own.c_str(), F_OK) == 0 ? own : paths[m], 0);
   }
+  removeScratch();
+}
+
+void BoardProcess::removeScratch() const {
+  for (const char* file : {kPayloadFile, kQueueFile}) unlink((scratch_ + file).c_str());
+  rmdir(scratch_.c_str());
 }
 
 BoardProcess::~BoardProcess() {
@@ -73,8 +85,6 @@ BoardProcess::~BoardProcess() {
     waitpid(pid_, nullptr, 0);
   }
   if (output_ >= 0) close(output_);
-  for (unsigned m = 0; m < 2; m++) unlink(memoryPath(m).c_str());
-  rmdir(scratch_.c_str());
 }
 
 /** A line of the board's output; empty at its end. */

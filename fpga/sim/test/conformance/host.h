@@ -42,7 +42,6 @@ class BoardProcess {
   uint8_t* memory(unsigned memory) const { return memories_[memory].data(); }
   /** What the device sees. */
   const uint8_t* deviceMemory(unsigned memory) const { return deviceMemories_[memory].data(); }
-  std::string memoryPath(unsigned memory) const { return scratch_ + (memory == 0 ? "/payload" : "/queues"); }
   int status = -1;
 
   /** Registers: each call is one access of 32 bits. */
@@ -61,8 +60,9 @@ class BoardProcess {
 
  private:
   std::string readLine();
+  void removeScratch() const;
 
-  std::string name_, scratch_, directory_;
+  std::string name_, scratch_, directory_;  // scratch_: where the memories have names until the board has opened them
   pid_t pid_ = -1;
   int output_ = -1;
   std::string buffered_;
