@@ -9,11 +9,13 @@ namespace check {
 
 unsigned passed = 0, failed = 0;
 std::string only;
+bool stopAtFailure = false;
 
 void fail(const std::string& what) { throw std::runtime_error(what); }
 
 void run(const std::string& name, const std::function<void()>& body) {
   if (!only.empty() && name.find(only) == std::string::npos) return;
+  if (stopAtFailure && failed != 0) return;
   const double start = seconds();
   try {
     body();

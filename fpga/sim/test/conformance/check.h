@@ -12,6 +12,8 @@ extern unsigned passed, failed;
 void run(const std::string& name, const std::function<void()>& body);
 /** Only cases whose name contains it run. */
 extern std::string only;
+/** Nothing runs after the first failure. */
+extern bool stopAtFailure;
 
 [[noreturn]] void fail(const std::string& what);
 

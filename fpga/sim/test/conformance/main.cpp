@@ -1,6 +1,6 @@
 // Conformance of core and simulated board with docs/PROTOCOL.md section 10.
 //
-//   conformance BOARD [--seed N] [--commands N] [--only TEXT]
+//   conformance BOARD [--seed N] [--commands N] [--only TEXT] [--stop-at-failure]
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -11,11 +11,12 @@
 
 int main(int count, char** arguments) {
   if (count < 2) {
-    fprintf(stderr, "usage: %s BOARD [--seed N] [--commands N] [--only TEXT]\n", arguments[0]);
+    fprintf(stderr, "usage: %s BOARD [--seed N] [--commands N] [--only TEXT] [--stop-at-failure]\n", arguments[0]);
     return 2;
   }
   CaseOptions options;
   options.board = arguments[1];
+  if (!strcmp(arguments[count - 1], "--stop-at-failure")) check::stopAtFailure = true, count--;
   for (int i = 2; i + 1 < count; i += 2) {
     if (!strcmp(arguments[i], "--seed")) options.seed = strtoull(arguments[i + 1], nullptr, 0);
     else if (!strcmp(arguments[i], "--commands")) options.commands = static_cast<unsigned>(strtoul(arguments[i + 1], nullptr, 0));
