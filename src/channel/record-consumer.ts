@@ -89,6 +89,8 @@ export class RecordConsumer
   get ended(): boolean {
     if (this.#reconnect) return false;
     const end = this.streamEnd();
+    // Somebody who polls notices a death as well.
+    if (end === "open") this.#participant?.suspectDeath();
     if (end === "died") throw new PeerDiedError(`records ${this.#records.name}`);
     return end === "ended";
   }

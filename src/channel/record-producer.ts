@@ -48,9 +48,19 @@ export class RecordProducer extends RecordWriter implements Disposable {
     super(records, participant.ringer);
     this.#records = records;
     this.#participant = participant;
-    this.#room = { ready: () => this.tryReserve(this.#wantedBytes) };
+    this.#room = { ready: () => this.ready() };
     this.#forgetRegion = records.region.onClose(() => this.close());
     this.begin();
+  }
+
+  /** Whose doorbell rings when a consumer makes room. */
+  get participant(): Participant {
+    return this.#participant;
+  }
+
+  /** The reservation that had to wait last would succeed now; it is made. For {@link waitAny}. */
+  ready(): boolean {
+    return !this.#open || this.tryReserve(this.#wantedBytes);
   }
 
   /** Consumers attached now; lossy readers do not attach. */
@@ -98,26 +108,26 @@ export class RecordProducer extends RecordWriter implements Disposable {
   /** True or false (dropped); undefined: policy `block` has to wait. */
   #reserveNow(maxBytes: number): boolean | undefined {
     this.#assertOpen();
-    if (this.tryReserve(maxBytes)) {
-      this.#stalledSinceMs = -1;
-      return true;
-    }
-    // Cursors of the dead hold nobody up for long.
-    if (this.#participant.recoverDead() > 0 && this.tryReserve(maxBytes)) return true;
+    // A second time: the first may have found that the one who gates is dead, or stands still.
+    if (this.tryReserve(maxBytes) || this.tryReserve(maxBytes)) return true;
     const { policy, name } = this.#records;
     if (policy === "block") {
       this.count(RecordsLayout.blockedWord);
       this.#wantedBytes = maxBytes;
-      this.#stalledSinceMs = -1;
       return undefined;
     }
-    if (this.#stallLeftMs() === 0 && this.tryReserve(maxBytes)) return true;
     if (policy === "drop-newest") {
       this.count(RecordsLayout.droppedNewestWord);
       return false;
     }
     this.count(RecordsLayout.failedWord);
     throw new BackpressureError(`records ${name}: no room for ${maxBytes} bytes`);
+  }
+
+  /** Polling or waiting, now and then: cursors of the dead are cleaned, those that stand still evicted. @throws StalledError */
+  protected override onFull(): void {
+    this.#participant.suspectDeath();
+    this.#stallLeftMs();
   }
 
   /** How long to sleep at most before looking again. @throws WaitTimeoutError, StalledError */

@@ -144,6 +144,7 @@ export class RecordWriter {
     if (((this.limit - this.written) | 0) < need && !this.refresh(need)) {
       this.reserved = NOTHING_RESERVED;
       pause();
+      this.onFull();
       return false;
     }
     this.padding = padding;
@@ -153,6 +154,9 @@ export class RecordWriter {
     if (((this.written + need - this.touched) | 0) > 0) this.touch(need);
     return true;
   }
+
+  /** A reservation failed, for the consumer named by {@link gatingCursor}: whoever waits may look whether it is dead or stands still. */
+  protected onFull(): void {}
 
   /**
    * Stores 0 into the first word of each line about to be filled, as SpscProducer does and for the same reason: JavaScript's small
