@@ -131,6 +131,7 @@ export class Attachment {
         queue: this.object.queue,
         capacityLog2: this.object.capacityLog2,
         words: view.words,
+        cached: memory.coherent,
         sqWord: view.wordOf(this.object.place.sqOffset),
         cqWord: view.wordOf(this.object.place.cqOffset),
         sqAddress: view.base + this.object.place.sqOffset,

@@ -7,6 +7,7 @@
  *     reap:    completions → sync for CPU → the blocks are their holder's again
  */
 import { SyncBatch } from "../memory/sync-batch.ts";
+import type { DoorbellRinger } from "../ring/doorbell.ts";
 import type { HardwareQueue } from "../ring/hardware-queue.ts";
 import type { Participant } from "../ring/participant.ts";
 import type { Pool } from "../ring/pool.ts";
@@ -48,7 +49,7 @@ export class BlockQueue {
   readonly pool: Pool;
   private readonly queue: HardwareQueue;
   private readonly memory: DeviceMemory;
-  private readonly participant: Participant;
+  private readonly ringer: DoorbellRinger;
   private readonly bit: number;
   private readonly coherent: boolean;
   private readonly granuleBytes: number;
@@ -81,7 +82,7 @@ export class BlockQueue {
     this.queue = queue;
     this.ring = ring;
     this.memory = memory;
-    this.participant = participant;
+    this.ringer = participant.ringer;
     this.bit = participant.bit;
     this.coherent = memory.coherent;
     this.granuleBytes = granuleBytes;
@@ -195,7 +196,7 @@ export class BlockQueue {
       }
       return entry;
     } catch (error) {
-      for (const block of given) this.queue.take(block, this.bit, this.participant.ringer);
+      for (const block of given) this.queue.take(block, this.bit, this.ringer);
       throw error;
     }
   }
@@ -283,12 +284,12 @@ export class BlockQueue {
 
   private refuse(block: number, given: number): never {
     this.ring.unput();
-    if (given >= 0) this.queue.take(given, this.bit, this.participant.ringer);
+    if (given >= 0) this.queue.take(given, this.bit, this.ringer);
     throw new BlockBusyError(block);
   }
 
   private takePair(sourceBlock: number, destinationBlock: number): void {
-    const { ringer } = this.participant;
+    const { ringer } = this;
     if (sourceBlock >= 0) this.queue.take(sourceBlock, this.bit, ringer);
     if (destinationBlock >= 0 && destinationBlock !== sourceBlock)
       this.queue.take(destinationBlock, this.bit, ringer);
@@ -383,11 +384,9 @@ export class BlockQueue {
     if (lists === null) this.takePair(this.source[entry]!, this.destination[entry]!);
     else {
       for (const block of distinctBlocks(lists.source, lists.destination))
-        this.queue.take(block, this.bit, this.participant.ringer);
+        this.queue.take(block, this.bit, this.ringer);
       this.listOperands[entry] = null;
     }
-    this.source[entry] = NO_BLOCK;
-    this.destination[entry] = NO_BLOCK;
   }
 }
 

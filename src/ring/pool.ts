@@ -72,7 +72,8 @@ export class Pool {
   readonly region: Region;
   readonly entry: DirectoryEntry;
   readonly geometry: PoolGeometry;
-  readonly #words: Int32Array;
+  // On the path of every command and frame: TypeScript-private, see spsc.ts.
+  private readonly words: Int32Array;
   readonly #metaOffset: number;
   readonly #blocksOffset: number;
   #cursor = 0;
@@ -84,7 +85,7 @@ export class Pool {
     this.region = region;
     this.entry = entry;
     this.geometry = geometry;
-    this.#words = region.words(entry.offset, metaOffset / WORD_BYTES);
+    this.words = region.words(entry.offset, metaOffset / WORD_BYTES);
     this.#metaOffset = entry.offset + metaOffset;
     this.#blocksOffset = entry.offset + blocksOffset;
   }
@@ -160,7 +161,7 @@ export class Pool {
     return regionOffset(this.#metaOffset + block * this.geometry.metaBytes);
   }
 
-  #control(block: number): number {
+  private control(block: number): number {
     return PoolLayout.controlOffset / WORD_BYTES + block * PoolLayout.controlStrideWords;
   }
 
@@ -169,10 +170,10 @@ export class Pool {
     if (this.region.readOnly)
       throw new ReadOnlyError(this.region.name, `a loan from pool ${this.entry.name}`);
     const count = this.geometry.blockCount;
-    const words = this.#words;
+    const words = this.words;
     let block = this.#cursor;
     for (let i = 0; i < count; i++) {
-      const control = this.#control(block);
+      const control = this.control(block);
       const next = block + 1 === count ? 0 : block + 1;
       if (
         loadHint(words, control + PoolLayout.holdersWord) === 0 &&
@@ -192,24 +193,24 @@ export class Pool {
   /** A free block exists (a hint). */
   hasFree(): boolean {
     for (let block = 0; block < this.geometry.blockCount; block++) {
-      if (loadAcquire(this.#words, this.#control(block) + PoolLayout.holdersWord) === 0) return true;
+      if (loadAcquire(this.words, this.control(block) + PoolLayout.holdersWord) === 0) return true;
     }
     return false;
   }
 
   /** Bitmap of holders (acquire). */
   holders(block: number): number {
-    return loadAcquire(this.#words, this.#control(block) + PoolLayout.holdersWord);
+    return loadAcquire(this.words, this.control(block) + PoolLayout.holdersWord);
   }
 
   /** Generation of the current loan; stable while somebody holds the block. */
   generation(block: number): number {
-    return loadAcquire(this.#words, this.#control(block) + PoolLayout.generationWord);
+    return loadAcquire(this.words, this.control(block) + PoolLayout.generationWord);
   }
 
   /** {@link generation} for the exclusive holder, who alone writes it: no acquire. */
   ownGeneration(block: number): number {
-    return loadHint(this.#words, this.#control(block) + PoolLayout.generationWord);
+    return loadHint(this.words, this.control(block) + PoolLayout.generationWord);
   }
 
   /** Whether the participant with `bit` holds the block in just this generation. */
@@ -220,7 +221,7 @@ export class Pool {
   /** Step *hand over*: the exclusive holder `bit` adds `receivers`. False when the block is not exclusively held.
    * SYNC hand-over: the sweep of a receiver that died before sees these bits. */
   handOver(block: number, bit: number, receivers: number): boolean {
-    return compareAndSwap(this.#words, this.#control(block) + PoolLayout.holdersWord, bit, bit | receivers);
+    return compareAndSwap(this.words, this.control(block) + PoolLayout.holdersWord, bit, bit | receivers);
   }
 
   /**
@@ -228,7 +229,7 @@ export class Pool {
    * remaining holder, who may wait to be alone. True if the bit was set.
    */
   clear(block: number, bit: number, ringer: DoorbellRinger): boolean {
-    const before = fetchAnd(this.#words, this.#control(block) + PoolLayout.holdersWord, ~bit);
+    const before = fetchAnd(this.words, this.control(block) + PoolLayout.holdersWord, ~bit);
     const after = before & ~bit;
     if (after === 0) this.#wakeWaiters(ringer);
     else if ((after & (after - 1)) === 0) ringer.ring(31 - Math.clz32(after));
@@ -237,7 +238,7 @@ export class Pool {
 
   /** {@link clear} of a device's bit by `holder`, who need not be rung when it alone remains. */
   clearDevice(block: number, deviceBit: number, holder: number, ringer: DoorbellRinger): void {
-    const before = fetchAnd(this.#words, this.#control(block) + PoolLayout.holdersWord, ~deviceBit);
+    const before = fetchAnd(this.words, this.control(block) + PoolLayout.holdersWord, ~deviceBit);
     const others = before & ~deviceBit & ~holder;
     if ((before & ~deviceBit) === 0) this.#wakeWaiters(ringer);
     else if (others !== 0) ringer.ring(31 - Math.clz32(others));
@@ -245,27 +246,27 @@ export class Pool {
 
   /** Step *take back*: replaces the receiver's bit by the producer's, if the receiver holds the block in this generation. */
   takeBack(block: number, receiver: number, bit: number, generation: number): boolean {
-    const index = this.#control(block) + PoolLayout.holdersWord;
+    const index = this.control(block) + PoolLayout.holdersWord;
     // Every failed CAS means that another holder let go, and there are at most 32 of them.
     for (let tries = 0; tries <= 32; tries++) {
-      const holders = loadAcquire(this.#words, index);
+      const holders = loadAcquire(this.words, index);
       if ((holders & receiver) === 0 || this.generation(block) !== generation) return false;
-      if (compareAndSwap(this.#words, index, holders, (holders & ~receiver) | bit)) return true;
+      if (compareAndSwap(this.words, index, holders, (holders & ~receiver) | bit)) return true;
     }
     throw new CorruptError(`pool ${this.entry.name}: block ${block} changes all the time`);
   }
 
   /** Announces that the participant waits for a free block; the releaser of the last hold rings it. */
   addWaiter(bit: number): void {
-    fetchOr(this.#words, PoolLayout.waitersWord, bit);
+    fetchOr(this.words, PoolLayout.waitersWord, bit);
   }
 
   removeWaiter(bit: number): void {
-    fetchAnd(this.#words, PoolLayout.waitersWord, ~bit);
+    fetchAnd(this.words, PoolLayout.waitersWord, ~bit);
   }
 
   #wakeWaiters(ringer: DoorbellRinger): void {
-    let waiters = loadAfterFence(this.#words, PoolLayout.waitersWord);
+    let waiters = loadAfterFence(this.words, PoolLayout.waitersWord);
     while (waiters !== 0) {
       const participant = 31 - Math.clz32(waiters & -waiters);
       waiters &= waiters - 1;
@@ -277,7 +278,7 @@ export class Pool {
   countFree(): number {
     let free = 0;
     for (let block = 0; block < this.geometry.blockCount; block++) {
-      if (loadHint(this.#words, this.#control(block) + PoolLayout.holdersWord) === 0) free++;
+      if (loadHint(this.words, this.control(block) + PoolLayout.holdersWord) === 0) free++;
     }
     return free;
   }

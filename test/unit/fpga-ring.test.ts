@@ -44,6 +44,7 @@ class FakeCore {
       queue: QUEUE,
       capacityLog2: CAPACITY_LOG2,
       words: this.words,
+      cached: true,
       sqWord: 0,
       cqWord: 512,
       sqAddress: 0x9_0000_0000,

@@ -27,6 +27,7 @@ function ringAt(index: number): { ring: CommandRing; words: Int32Array } {
     queue: 0,
     capacityLog2: queue.capacityLog2,
     words,
+    cached: true,
     sqWord: 0,
     cqWord: SQ_WORDS,
     sqAddress: Number(queue.sqBase),
