@@ -1,4 +1,4 @@
-# The library's tests, test/vm/guest/*.guest.ts, udmabuf0 of 16 MiB and udmabuf1 of 1 MiB loaded; then those
+# The library's tests, test/vm/guest/*.guest.ts and the conformance suite, udmabuf0 of 16 MiB and udmabuf1 of 1 MiB loaded; then those
 # of physring kmod and doctor, which load and unload themselves.
 . /guest/lib.sh
 
@@ -8,6 +8,7 @@ if ! [ -s /bun-name ]; then
 fi
 load udmabuf0=16777216 udmabuf1=1048576 || not_ok "insmod" "failed"
 run sh /guest/bun.sh /host/test/vm/guest/*.guest.ts
+run sh /guest/bun.sh /host/test/conformance/conformance.test.ts -t udmabuf
 unload
 run sh /guest/bun.sh /host/test/vm/guest/alone/kmod.guest.ts
 scenario_end
