@@ -2,9 +2,10 @@
 import { closeSync, ftruncateSync, mkdirSync, openSync, rmSync } from "node:fs";
 import { Region } from "../src/memory/region.ts";
 import type { Binaries } from "./build.ts";
+import { FILE_BLOCKS_OFFSET } from "./file-layout.ts";
 import type { Job, PeerResult } from "./job.ts";
 import { createSharedRegion } from "./shared-region.ts";
-import { FILE_BLOCKS_OFFSET, type PeerCommand, type System } from "./systems.ts";
+import type { PeerCommand, System } from "./systems.ts";
 
 const TIMEOUT_MS = 60_000;
 

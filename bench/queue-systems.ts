@@ -1,8 +1,9 @@
 /** Who takes part in the measures of work queues: physring's, the same in C, the SPSC ring beside it, and DPDK's rte_ring. */
 import type { Binaries } from "./build.ts";
+import { FILE_THERE_OFFSET } from "./file-layout.ts";
 import type { Job } from "./job.ts";
 import type { Measure } from "./measures.ts";
-import { FILE_THERE_OFFSET, type PeerCommand, type System, type Volume } from "./systems.ts";
+import type { PeerCommand, System, Volume } from "./systems.ts";
 
 const PEER = `${import.meta.dir}/peers/queue-stream.ts`;
 /** Messages of all producers in a leg: a multiple of the burst for each of them. */

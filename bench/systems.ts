@@ -1,5 +1,6 @@
 /** The systems side by side: which measures each can do, with how many messages, and which processes run it. */
 import type { Binaries } from "./build.ts";
+import { FILE_BACK_OFFSET, FILE_BLOCKS_OFFSET, FILE_THERE_OFFSET } from "./file-layout.ts";
 import type { Job } from "./job.ts";
 import { FRAME_CAPACITY, type Measure } from "./measures.ts";
 import { QUEUE_SYSTEMS } from "./queue-systems.ts";
@@ -62,11 +63,6 @@ function ringVolume(measure: Measure): Volume {
   const spins = measure.kind === "roundtrip" && measure.waiting !== "await" && measure.idleMs === 0;
   return { leg: RING_LEGS[measure.id]!, warm: spins ? 12 : 4, legs: 4 };
 }
-
-/** Layout of the files that C peers map: rings far apart, blocks behind them. */
-export const FILE_THERE_OFFSET = 4096;
-export const FILE_BACK_OFFSET = 8 * 1024 * 1024;
-export const FILE_BLOCKS_OFFSET = 16 * 1024 * 1024;
 
 const MODES = { spin: 0, "spin-then-futex": 1, await: 2 } as const;
 

@@ -1,5 +1,5 @@
 /** The one consumer of a work queue whose heads are its own: messages are read in place (PROTOCOL.md §11 "Consume, own head"). */
-import { loadAfterFence } from "../memory/atomics.ts";
+import { loadAfterFence, pause } from "../memory/atomics.ts";
 import { RingLayout } from "./layout.ts";
 import { ownerParticipant } from "./owner.ts";
 import type { Participant } from "./participant.ts";
@@ -57,11 +57,10 @@ export class QueueConsumer implements Disposable {
    * @throws CorruptError when a producer's index is impossible
    */
   peek(max: number): number {
-    if (this.budget <= 0 || !this.current.ready()) {
-      if (!this.turn()) {
-        this.peeked = this.current;
-        return this.current.peek(0);
-      }
+    if (this.budget <= 0 ? !this.turn(true) : !this.current.ready() && !this.turn(false)) {
+      this.peeked = this.current;
+      pause();
+      return 0;
     }
     const lane = this.current;
     this.peeked = lane;
@@ -71,16 +70,23 @@ export class QueueConsumer implements Disposable {
     return count;
   }
 
-  /** Goes to the next lane that has a message; the present one comes last. */
-  private turn(): boolean {
+  /**
+   * Goes to the next lane that has a message; to the present one last, if it was not looked at just now: each look at an empty lane
+   * takes its line from the producer.
+   */
+  private turn(presentToo: boolean): boolean {
     this.budget = LANE_BURST;
     const used = lanesInUse(this.queue);
-    for (let i = 0; i < used; i++) {
+    for (let i = 1; i < used; i++) {
       this.index = this.index + 1 < used ? this.index + 1 : 0;
       this.current = this.lanes[this.index]!;
       if (this.current.ready()) return true;
     }
-    return false;
+    if (used > 1) {
+      this.index = this.index + 1 < used ? this.index + 1 : 0;
+      this.current = this.lanes[this.index]!;
+    }
+    return presentToo && this.current.ready();
   }
 
   /** Gives the first `count` peeked messages back with one store, and wakes their producer if it waits for room. */
@@ -93,7 +99,7 @@ export class QueueConsumer implements Disposable {
 
   /** Whether a lane has a message. */
   ready(): boolean {
-    return this.current.ready() || this.turn();
+    return this.current.ready() || this.turn(false);
   }
 
   /** The queue was ended, its producers have left and it is empty: no message will come. */

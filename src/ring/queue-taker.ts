@@ -49,8 +49,7 @@ export class QueueTaker implements Disposable {
     this.words = new Int32Array(burst * this.slotWords);
     this.burst = burst;
     this.used = 1;
-    // Takers begin at different lanes, so that they meet less often.
-    this.index = participant.index % this.lanes.length;
+    this.index = 0;
     this.sleepers = new Sleepers(queue.words, QueueLayout.sleepersWord);
     this.waiter = new QueueWaiter(queue, participant, this);
   }
@@ -65,8 +64,8 @@ export class QueueTaker implements Disposable {
     if (this.budget <= 0) this.turn();
     let count = this.takeFrom(this.index, most);
     if (count === 0) {
-      this.turn();
-      count = this.takeFrom(this.index, most);
+      // Not the same lane again: each look at an empty one takes its line from the producer.
+      this.used = lanesInUse(this.queue);
       for (let i = 1; count === 0 && i < this.used; i++) {
         this.step();
         count = this.takeFrom(this.index, most);
