@@ -644,6 +644,12 @@ static inline int physring_record_ready_or_ask_(void *end) {
   return physring_record_news_(consumer);
 }
 
+/* Asks to be woken; the doorbell is armed, fenced and looked at again after this. */
+static inline void physring_record_ask_(const physring_record_consumer *consumer) {
+  uint32_t *sleepers = &consumer->records.header->sleepers, bit = 1u << consumer->region->participant;
+  if (!(physring_load_(sleepers) & bit)) __atomic_fetch_or(sleepers, bit, __ATOMIC_SEQ_CST);
+}
+
 /*
  * Waits until next has something to say (a record, an error) or the stream is over: 1, or 0 after timeout_ms (< 0: no
  * limit). Spins for a while without asking to be woken. Needs a participant.
@@ -653,6 +659,7 @@ static inline int physring_record_consumer_wait(physring_record_consumer *consum
   int64_t deadline_ns = physring_deadline_ns_(timeout_ms);
   int result = physring_spin_(physring_record_ready_, consumer, deadline_ns);
   if (result != 0) return result;
+  physring_record_ask_(consumer);
   return physring_sleep_until_(consumer->region, physring_record_ready_or_ask_, consumer, deadline_ns);
 }
 

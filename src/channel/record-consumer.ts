@@ -113,6 +113,8 @@ export class RecordConsumer
     // While it spins nobody has to wake it.
     if (strategy !== "futex" && doorbell.block(this.#polled, Math.min(SPIN_MS, timeoutMs), "spin"))
       return true;
+    // Before the doorbell's fence, which then serves for both: {@link ready} needs none of its own.
+    this.ask(this.participant.index);
     return doorbell.block(this, Math.max(0, timeoutMs - SPIN_MS), "futex");
   }
 

@@ -292,6 +292,13 @@ export class RecordReader {
     return !this.lossy && loadHint(this.words, this.ownerWord) !== this.owner;
   }
 
+  /** Asks the producer to wake `participant` at its next publication; the doorbell is armed, fenced and looked at again after this. */
+  ask(participant: number): void {
+    const bit = 1 << participant;
+    if ((loadHint(this.words, RecordsLayout.sleepersWord) & bit) === 0)
+      fetchOr(this.words, RecordsLayout.sleepersWord, bit);
+  }
+
   /** {@link hasNext}, and if not, asks the producer to wake `participant` at its next publication. SYNC doorbell: ask, fence, look. */
   hasNextOrAsk(participant: number, endCounts = true): boolean {
     if (this.hasNext(endCounts)) return true;
