@@ -14,8 +14,9 @@ board_start() {
 		failed=$((failed + 1))
 		return 1
 	fi
-	# Files in memory, gone by name as soon as both have them.
-	board_scratch=$(mktemp -d "${TMPDIR:-/dev/shm}/physring-vm.XXXXXX")
+	# The guest's memory is a file in memory. Each scenario is a shell of its own (jobs.sh).
+	board_scratch=$(mktemp -d /dev/shm/physring-vm.XXXXXX)
+	trap 'rm -rf "$board_scratch"' EXIT
 	truncate -s "${MEMORY}M" "$board_scratch/ram"
 	"$place/board" "vm-$$-$BASHPID" --memory "$board_scratch/ram:payload@0" --ivshmem "$board_scratch/pci" --with-parent >"$board_scratch/report" 2>&1 &
 	board_pid=$!
