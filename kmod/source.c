@@ -141,6 +141,9 @@ static bool udb_cma_take(struct udb_memory *m, struct device *dev, phys_addr_t l
 	if (!page)
 		goto no_pages;
 	m->first_pfn = page_to_pfn(page);
+	/* There is no such error with a page; DMA-API debug of 6.1 wants it looked for. */
+	if (dma_mapping_error(m->cma_dev, m->cma_handle))
+		goto free_pages;
 
 	/*
 	 * Pages of CMA have a count of one each.  If the area was full or does
@@ -151,6 +154,7 @@ static bool udb_cma_take(struct udb_memory *m, struct device *dev, phys_addr_t l
 		return true;
 	if (udb_cma_is_required(dev) && udb_each_count_is_one(m))
 		return true;
+free_pages:
 	dma_free_pages(m->cma_dev, udb_map_size(m), page, m->cma_handle, DMA_BIDIRECTIONAL);
 no_pages:
 	put_device(m->cma_dev);

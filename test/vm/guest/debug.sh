@@ -32,6 +32,8 @@ no_leaks() {
 
 mount -t debugfs debugfs $DEBUGFS
 echo clear >$DEBUGFS/kmemleak
+# Not only the first.
+echo 1 >$DEBUGFS/dma-api/all_errors
 echo "# debug kernel $(uname -r), CMA $(awk '/^CmaTotal/ { print $2 }' /proc/meminfo) KiB"
 # One of each kind.
 MODES="1 2 4 5"
