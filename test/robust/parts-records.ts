@@ -80,7 +80,7 @@ class Watch {
       const bytes = new Uint8Array(rx.length);
       bytes.set(rx.view());
       if (!rx.intact()) {
-        this.#received++; // one that is not counted as missed, and lost all the same
+        this.#count(sequence); // one that is not counted as missed, and lost all the same
         this.#last = null;
         continue;
       }
@@ -88,6 +88,11 @@ class Watch {
       this.#check(bytes, sequence);
     }
     return count;
+  }
+
+  #count(sequence: number): void {
+    if (this.#received === 0) this.#firstSequence = sequence - this.rx.missed;
+    this.#received++;
   }
 
   #check(bytes: Uint8Array, sequence: number): void {
@@ -98,8 +103,7 @@ class Watch {
     }
     const { incarnation, number } = payload;
     if (bytes.length !== lengthOf(number)) this.fault(`${incarnation}:${number} has ${bytes.length} bytes`);
-    if (this.#received === 0) this.#firstSequence = sequence - this.rx.missed;
-    this.#received++;
+    this.#count(sequence);
     if (((sequence - this.#firstSequence) | 0) !== this.#received + this.rx.missed - 1)
       this.fault(`sequence ${sequence}: ${this.#received} received, ${this.rx.missed} missed`);
     const last = this.#last;
