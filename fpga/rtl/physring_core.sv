@@ -15,7 +15,9 @@ module physring_core #(
     parameter int MAX_FILTER_WIDTH = 2048,  // pixels, a power of two
     parameter int CLOCK_HZ = 0,  // for information
     parameter logic [31:0] OPCODES = 32'hff,  // bit n: opcode n is allowed
-    parameter bit SPLIT_COMPLETION = 0
+    parameter int SPLIT_COMPLETION = 0,
+    parameter logic [3:0] AX_CACHE = 4'b0011,  // docs/FPGA.md says what a port wants: 4'b1111 for most coherent ones
+    parameter logic [2:0] AX_PROT = 3'b010  // unprivileged, non-secure, data
 ) (
     input logic clk,
     input logic rst_n,
@@ -44,6 +46,8 @@ module physring_core #(
     output logic [7:0] m_axi_awlen,
     output logic [2:0] m_axi_awsize,
     output logic [1:0] m_axi_awburst,
+    output logic [3:0] m_axi_awcache,
+    output logic [2:0] m_axi_awprot,
     output logic m_axi_awvalid,
     input logic m_axi_awready,
     output logic [DATA_BITS-1:0] m_axi_wdata,
@@ -60,6 +64,8 @@ module physring_core #(
     output logic [7:0] m_axi_arlen,
     output logic [2:0] m_axi_arsize,
     output logic [1:0] m_axi_arburst,
+    output logic [3:0] m_axi_arcache,
+    output logic [2:0] m_axi_arprot,
     output logic m_axi_arvalid,
     input logic m_axi_arready,
     input logic [ID_BITS-1:0] m_axi_rid,
@@ -374,6 +380,9 @@ module physring_core #(
       .bvalid(c_bvalid[EXECUTORS]),
       .bresp(m_axi_bresp)
   );
+
+  assign {m_axi_awcache, m_axi_awprot} = {AX_CACHE, AX_PROT};
+  assign {m_axi_arcache, m_axi_arprot} = {AX_CACHE, AX_PROT};
 
   // ---- Bus -----------------------------------------------------------------------------------------------
   pr_axi_read #(

@@ -4,7 +4,7 @@ module pr_complete #(
     parameter int DATA_BITS = 64,
     parameter int EXECUTORS = 2,
     parameter int QUEUE_BITS = 2,
-    parameter bit SPLIT = 0  // words 0-6, response, then word 7: for memory that shows the beats of a burst in any order
+    parameter int SPLIT = 0  // words 0-6, response, then word 7: for memory that shows the beats of a burst in any order
 ) (
     input logic clk,
     input logic rst_n,
@@ -64,7 +64,7 @@ module pr_complete #(
 
   assign words = {validity, entry[pr::DONE_INDEX+:32], now, entry[pr::DONE_RESULT+:32], entry[pr::DONE_BYTES+:32],
                   16'd0, entry[pr::DONE_STATUS+:16], entry[pr::DONE_TAG+:32]};
-  assign word_strobes = !SPLIT ? '1 : second ? {4'hf, {(ENTRY_BYTES-4){1'b0}}} : {4'h0, {(ENTRY_BYTES-4){1'b1}}};
+  assign word_strobes = SPLIT == 0 ? '1 : second ? {4'hf, {(ENTRY_BYTES-4){1'b0}}} : {4'h0, {(ENTRY_BYTES-4){1'b1}}};
   generate
     if (DATA_BITS > pr::ENTRY_BITS) begin : half_beat
       // Two entries to a beat: the address says which half.
@@ -137,7 +137,7 @@ module pr_complete #(
           if (bvalid) state <= ANSWER;
         end
         ANSWER: begin
-          if (SPLIT && !second && !refused) begin
+          if (SPLIT != 0 && !second && !refused) begin
             second <= 1'b1;
             state  <= JUDGE;
           end else begin

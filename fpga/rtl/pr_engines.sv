@@ -9,7 +9,8 @@
 //   valid must not wait for ready; ready may wait for valid.
 module pr_engines #(
     parameter int DATA_BITS = 64,
-    parameter int MAX_FILTER_WIDTH = 2048
+    parameter int MAX_FILTER_WIDTH = 2048,
+    parameter logic [31:0] OPCODES = 32'hff  // an engine none of whose opcodes is allowed is not built
 ) (
     input logic clk,
     input logic rst_n,
@@ -61,66 +62,84 @@ module pr_engines #(
 
   logic crc_in_ready, crc_done;
   logic [31:0] crc_result;
-  pr_engine_crc32 #(
-      .DATA_BITS(DATA_BITS)
-  ) engine_crc32 (
-      .clk,
-      .rst_n,
-      .start(start && crc),
-      .opcode,
-      .parameter0,
-      .in_valid(in_valid && crc),
-      .in_data,
-      .in_last,
-      .in_bytes,
-      .in_ready(crc_in_ready),
-      .result(crc_result),
-      .done(crc_done)
-  );
+  generate
+    if (OPCODES[3] || OPCODES[7]) begin : with_crc32
+      pr_engine_crc32 #(
+          .DATA_BITS(DATA_BITS)
+      ) engine_crc32 (
+          .clk,
+          .rst_n,
+          .start(start && crc),
+          .opcode,
+          .parameter0,
+          .in_valid(in_valid && crc),
+          .in_data,
+          .in_last,
+          .in_bytes,
+          .in_ready(crc_in_ready),
+          .result(crc_result),
+          .done(crc_done)
+      );
+    end else begin : without_crc32
+      assign {crc_in_ready, crc_result, crc_done} = '0;
+    end
+  endgenerate
 
   logic threshold_in_ready, threshold_out_valid, threshold_done;
   logic [DATA_BITS-1:0] threshold_data;
   logic [31:0] threshold_result;
-  pr_engine_threshold #(
-      .DATA_BITS(DATA_BITS)
-  ) engine_threshold (
-      .clk,
-      .rst_n,
-      .start(start && threshold),
-      .parameter0,
-      .in_valid(in_valid && threshold),
-      .in_data,
-      .in_bytes,
-      .in_ready(threshold_in_ready),
-      .out_valid(threshold_out_valid),
-      .out_data(threshold_data),
-      .out_ready(out_ready && threshold),
-      .result(threshold_result),
-      .done(threshold_done)
-  );
+  generate
+    if (OPCODES[4]) begin : with_threshold
+      pr_engine_threshold #(
+          .DATA_BITS(DATA_BITS)
+      ) engine_threshold (
+          .clk,
+          .rst_n,
+          .start(start && threshold),
+          .parameter0,
+          .in_valid(in_valid && threshold),
+          .in_data,
+          .in_bytes,
+          .in_ready(threshold_in_ready),
+          .out_valid(threshold_out_valid),
+          .out_data(threshold_data),
+          .out_ready(out_ready && threshold),
+          .result(threshold_result),
+          .done(threshold_done)
+      );
+    end else begin : without_threshold
+      assign {threshold_in_ready, threshold_out_valid, threshold_data, threshold_result, threshold_done} = '0;
+    end
+  endgenerate
 
   logic filter_in_ready, filter_out_valid, filter_done;
   logic [DATA_BITS-1:0] filter_data;
   logic [31:0] filter_result;
-  pr_engine_filter #(
-      .DATA_BITS(DATA_BITS),
-      .MAX_WIDTH(MAX_FILTER_WIDTH)
-  ) engine_filter (
-      .clk,
-      .rst_n,
-      .start(start && filter),
-      .length,
-      .parameter0,
-      .in_valid(in_valid && filter),
-      .in_data,
-      .in_last,
-      .in_ready(filter_in_ready),
-      .out_valid(filter_out_valid),
-      .out_data(filter_data),
-      .out_ready(out_ready && filter),
-      .result(filter_result),
-      .done(filter_done)
-  );
+  generate
+    if (OPCODES[5]) begin : with_filter
+      pr_engine_filter #(
+          .DATA_BITS(DATA_BITS),
+          .MAX_WIDTH(MAX_FILTER_WIDTH)
+      ) engine_filter (
+          .clk,
+          .rst_n,
+          .start(start && filter),
+          .length,
+          .parameter0,
+          .in_valid(in_valid && filter),
+          .in_data,
+          .in_last,
+          .in_ready(filter_in_ready),
+          .out_valid(filter_out_valid),
+          .out_data(filter_data),
+          .out_ready(out_ready && filter),
+          .result(filter_result),
+          .done(filter_done)
+      );
+    end else begin : without_filter
+      assign {filter_in_ready, filter_out_valid, filter_data, filter_result, filter_done} = '0;
+    end
+  endgenerate
 
   always_comb begin
     in_ready = copy_in_ready;
@@ -148,4 +167,7 @@ module pr_engines #(
       done = filter_done;
     end
   end
+
+  logic unused;
+  assign unused = &{1'b0, length, in_last, in_bytes};
 endmodule

@@ -179,7 +179,8 @@ module pr_exec #(
   logic [31:0] engine_result;
   pr_engines #(
       .DATA_BITS(DATA_BITS),
-      .MAX_FILTER_WIDTH(MAX_FILTER_WIDTH)
+      .MAX_FILTER_WIDTH(MAX_FILTER_WIDTH),
+      .OPCODES(OPCODES)
   ) engines (
       .clk,
       .rst_n,

@@ -39,7 +39,7 @@ module pr_fetch #(
 
   // The host's own words and the validity word stay behind.
   localparam int KEPT_BITS = 352;
-  logic [KEPT_BITS-1:0] lines[0:QUEUES*FETCH_SLOTS-1];
+  logic [KEPT_BITS-1:0] lines[0:(1<<QUEUE_BITS)*FETCH_SLOTS-1];
   assign read_line = {160'd0, lines[{read_queue, read_slot}]};
 
   typedef enum logic [1:0] {

@@ -55,6 +55,11 @@ for width in $widths; do
   note "lint, $width bits" $? "$out/log"
 done
 
+for odd in "-GOPCODES=7" "-GQUEUES=1 -GEXECUTORS=1" "-GQUEUES=15 -GEXECUTORS=4" "-GQUEUES=5 -GEXECUTORS=3 -GBURST_BEATS=32 -GREAD_BURSTS=8"; do
+  verilator --lint-only -Wall --top physring_core $odd $sources >"$out/log" 2>&1
+  note "lint, ${odd//-G/}" $? "$out/log"
+done
+
 if [ "$icarus" = 1 ]; then
   narrow=${widths%% *}
   iverilog -g2012 -Itest -P "tb.DATA_BITS=$narrow" -o "$out/tb.vvp" -s tb $sources test/axi_memory.sv test/tb.sv >"$out/log" 2>&1

@@ -2,7 +2,7 @@
 `timescale 1ns / 1ps
 module tb;
   parameter int DATA_BITS = 64;
-  parameter bit SPLIT = 0;
+  parameter int SPLIT = 0;
   localparam int QUEUES = 4;
   localparam int BUS = DATA_BITS / 8;
   localparam logic [63:0] BASE = 64'h1_2345_0000;
