@@ -19,7 +19,7 @@ echo "|---|---|---|---|---|---|---|---|---|---|"
 for configuration in "${@:-64}"; do
   IFS=: read -r bits executors opcodes <<<"$configuration"
   executors=${executors:-2} opcodes=${opcodes:-255} started=$SECONDS
-  if timeout 1500 yosys -q -p "read_verilog -sv $(tr '\n' ' ' <files.f); chparam -set DATA_BITS $bits -set EXECUTORS $executors -set OPCODES $opcodes physring_core;
+  if timeout 3600 yosys -q -p "read_verilog -sv $(tr '\n' ' ' <files.f); chparam -set DATA_BITS $bits -set EXECUTORS $executors -set OPCODES $opcodes physring_core;
       hierarchy -check -top physring_core; $flow; check -assert; tee -o $log stat" >"$log.out" 2>&1; then
     passed=$((passed + 1))
     awk -v bits="$bits" -v e="$executors" -v o="$opcodes" -v s=$((SECONDS - started)) '

@@ -64,7 +64,7 @@ if [ "$icarus" = 1 ]; then
   narrow=${widths%% *}
   iverilog -g2012 -Itest -P "tb.DATA_BITS=$narrow" -o "$out/tb.vvp" -s tb $sources test/axi_memory.sv test/tb.sv >"$out/log" 2>&1
   note "Icarus compiles" $? "$out/log"
-  timeout 600 vvp -N "$out/tb.vvp" "+seed=$seed" "+vectors=$vectors" >"$out/log" 2>&1
+  timeout 900 vvp -N "$out/tb.vvp" "+seed=$seed" >"$out/log" 2>&1
   note "Icarus, $narrow bits" $? "$out/log"
 fi
 
