@@ -1,7 +1,7 @@
 /**
  * The shared test vectors of the hardware queues (docs/PROTOCOL.md §10): what a command looks like in memory, and what its completion is.
  *
- *     bun fpga/vectors/make.ts            writes commands.json (for TypeScript), commands.hex (for $readmemh and C++), commands.h (for C)
+ *     bun fpga/vectors/make.ts            writes commands.json (for TypeScript), commands.hex (for the bench of the core), commands.h (for C)
  *     bun fpga/vectors/make.ts --check    fails if one of them is not what it would write
  *
  * Whoever builds descriptors builds each of these from the fields of commands.json and compares with its words; whoever executes them compares the completions, except
