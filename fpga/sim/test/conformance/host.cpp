@@ -214,9 +214,8 @@ uint32_t* HostQueue::descriptor(uint32_t index) const {
   return reinterpret_cast<uint32_t*>(board.memory(1) + sqOffset_ + uint64_t{index & (capacity() - 1)} * PHYSRING_FPGA_DESCRIPTOR_BYTES);
 }
 
-uint64_t HostQueue::writeList(unsigned operand, const std::vector<std::pair<uint64_t, uint32_t>>& entries) {
-  const uint64_t slot = (submitted & (capacity() - 1)) * 2 + operand;
-  const uint64_t offset = listOffset_ + slot * kListEntries * PHYSRING_FPGA_LIST_ENTRY_BYTES;
+uint64_t HostQueue::writeList(unsigned place, unsigned operand, const std::vector<std::pair<uint64_t, uint32_t>>& entries) {
+  const uint64_t offset = listOffset_ + (uint64_t{place} * 2 + operand) * kListEntries * PHYSRING_FPGA_LIST_ENTRY_BYTES;
   auto* list = reinterpret_cast<physring_fpga_list_entry*>(board.memory(1) + offset);
   for (size_t i = 0; i < entries.size() && i < kListEntries; i++) {
     list[i].address[0] = static_cast<uint32_t>(entries[i].first);

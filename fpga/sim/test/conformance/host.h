@@ -96,8 +96,9 @@ class HostQueue {
   /** Reaps one within 30 s; nothing if none came, or the queue halted. */
   std::optional<physring_fpga_completion> wait();
 
-  /** Writes list entries for slot `submitted` (operand 0 source, 1 destination); its device address. */
-  uint64_t writeList(unsigned operand, const std::vector<std::pair<uint64_t, uint32_t>>& entries);
+  /** Writes a list of command `place` (below the capacity, nobody else's until its completion: a slot of the ring is free earlier), operand 0 source,
+      1 destination; its device address. */
+  uint64_t writeList(unsigned place, unsigned operand, const std::vector<std::pair<uint64_t, uint32_t>>& entries);
 
   uint32_t reg(uint32_t offset) const { return board.read(physring_fpga_queue_page(queue) + offset); }
   void setReg(uint32_t offset, uint32_t value) { board.write(physring_fpga_queue_page(queue) + offset, value); }

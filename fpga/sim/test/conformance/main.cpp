@@ -26,6 +26,7 @@ int main(int count, char** arguments) {
       return 2;
     }
   }
+  printf("seed %llu\n", static_cast<unsigned long long>(options.seed));
   for (void (*cases)(const CaseOptions&) : {lifeCases, malformedCases, haltCases, resetCases, interruptCases, streamCases, omissionCases, trafficCases}) cases(options);
   printf("%u passed, %u failed, 0 skipped\n", check::passed, check::failed);
   return check::failed != 0;

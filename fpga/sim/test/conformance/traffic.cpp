@@ -120,7 +120,7 @@ class Traffic {
   }
 
   /** Pieces of the range, in order, as a list; or the range itself. The last one takes the rest. */
-  uint64_t operand(HostQueue& q, physring_fpga_descriptor& d, unsigned which, uint64_t address, uint32_t bytes) {
+  uint64_t operand(HostQueue& q, physring_fpga_descriptor& d, unsigned place, unsigned which, uint64_t address, uint32_t bytes) {
     if (!random_.chance(plan_.lists)) return address;
     std::vector<std::pair<uint64_t, uint32_t>> entries;
     const uint32_t count = random_.between(1, HostQueue::kListEntries);
@@ -133,7 +133,7 @@ class Traffic {
     entries.emplace_back(address + done, bytes - done);
     d.opcode_flags |= which == 0 ? PHYSRING_FPGA_FLAG_SOURCE_LIST : PHYSRING_FPGA_FLAG_DESTINATION_LIST;
     d.list_entries |= static_cast<uint32_t>(entries.size()) << (which * 16);
-    return q.writeList(which, entries);
+    return q.writeList(place, which, entries);
   }
 
   bool issue(HostQueue& q) {
@@ -184,7 +184,8 @@ class Traffic {
     if (!board_.omissions.syncDestination) board_.syncForDevice(q.queue, 0, u.destination.offset, u.destination.bytes);
 
     physring_fpga_descriptor d = command(u.opcode, u.tag, 0, 0, bytes, parameter);
-    const uint64_t s = operand(q, d, 0, board_.base(0) + u.source.offset + at, bytes), t = operand(q, d, 1, board_.base(0) + u.destination.offset + to, bytes);
+    const unsigned place = static_cast<unsigned>(&u - underWay_[q.queue].data());
+    const uint64_t s = operand(q, d, place, 0, board_.base(0) + u.source.offset + at, bytes), t = operand(q, d, place, 1, board_.base(0) + u.destination.offset + to, bytes);
     if (u.opcode == PHYSRING_FPGA_NOP) d.opcode_flags = PHYSRING_FPGA_NOP, d.list_entries = 0;
     d.source[0] = static_cast<uint32_t>(s), d.source[1] = static_cast<uint32_t>(s >> 32);
     d.destination[0] = static_cast<uint32_t>(t), d.destination[1] = static_cast<uint32_t>(t >> 32);
