@@ -22,6 +22,8 @@ export interface CoreOptions {
   readonly interrupts?: string;
   /** Buffer for the queues' memory (`/dev/udmabufN`, opened non-cached); needed where the device is not coherent. A board knows its own. */
   readonly queueMemory?: string;
+  /** How long to wait for a queue to start or to go idle, milliseconds; default 5000, for a simulated board 30,000. */
+  readonly answerLimitMs?: number;
   /** Wait so long for a simulated board to appear; milliseconds. */
   readonly waitMs?: number;
 }
@@ -54,7 +56,7 @@ export interface QueueCounters {
 }
 
 const BOARD_PREFIX = "board:";
-const HARDWARE_LIMIT_MS = 1000;
+const HARDWARE_LIMIT_MS = 5000;
 const SIMULATION_LIMIT_MS = 30_000;
 
 export class Core implements Disposable {
@@ -74,7 +76,7 @@ export class Core implements Disposable {
     this.registers = registers;
     this.board = board;
     this.abilities = readAbilities(registers);
-    this.answerLimitMs = board === null ? HARDWARE_LIMIT_MS : SIMULATION_LIMIT_MS;
+    this.answerLimitMs = options.answerLimitMs ?? (board === null ? HARDWARE_LIMIT_MS : SIMULATION_LIMIT_MS);
     this.#interrupts = options.interrupts ?? /^\/dev\/uio\d+/.exec(registers.path)?.[0] ?? null;
     this.#queueMemory =
       options.queueMemory ?? board?.memories.find((memory) => memory.kind === "queue")?.path ?? null;
