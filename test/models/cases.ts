@@ -73,7 +73,13 @@ export const modelCases: readonly ModelCase[] = [
   ring("tail stored before the slots", ["CRASHES=0", "BUG_PUBLISH_BEFORE_WRITE"], /slot\[/),
   ring("ended read without a second look at tail", ["CRASHES=0", "BUG_END_WITHOUT_LOOK"], /released==/),
   ring("recovery rings only armed doorbells", ["MESSAGES=2", "CRASHES=1", "BUG_POLITE_RECOVERY"], DEADLOCK),
-  ring("swept before ringing, cleaner dies", ["MESSAGES=1", "CRASHES=2", "BUG_SWEPT_BEFORE_RING"], DEADLOCK),
+  deep(
+    ring(
+      "swept before ringing, cleaner dies",
+      ["MESSAGES=1", "CRASHES=2", "BUG_SWEPT_BEFORE_RING"],
+      DEADLOCK,
+    ),
+  ),
   ring(
     "socket chosen before the doorbell is read",
     ["MESSAGES=2", "CRASHES=1", "BUG_GENERATION_BEFORE_READ"],
@@ -325,7 +331,8 @@ export const modelCases: readonly ModelCase[] = [
     /head\[0\]/,
   ),
 
-  cell("the writer dies, a successor goes on", []),
+  cell("the writer dies, a successor goes on, two buffers", ["K=2", "VALUES=3"]),
+  deep(cell("the writer dies, a successor goes on, four buffers", [])),
   cell("buffer not marked", ["CRASHES=0", "BUG_NO_MARK"], /a==v/),
   cell("mark not ahead of the value", ["CRASHES=0", "BUG_NO_STORES_FENCE"], /a==v/),
   cell("published before the value is whole", ["CRASHES=0", "BUG_NO_RELEASE"], /a==v/),

@@ -3,7 +3,9 @@
  * sleeps between values. A value is two words. Stores of the writer may become visible late and, of payload words, in any order
  * (a buffer of the words it has not yet made visible); loads of the readers are in order: fences are where the protocol has them.
  */
+#ifndef K
 #define K 4
+#endif
 #ifndef VALUES
 #define VALUES 5
 #endif
