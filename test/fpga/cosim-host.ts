@@ -19,6 +19,9 @@ import { Region } from "../../src/memory/region.ts";
 import { Participant } from "../../src/ring/participant.ts";
 import { Random } from "../support/random.ts";
 
+// Ends when the co-simulation is gone, however it ended.
+setInterval(() => process.ppid === 1 && process.exit(1), 500).unref();
+
 export interface HostPlan {
   readonly board: string;
   readonly region: string;
