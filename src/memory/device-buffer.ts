@@ -31,6 +31,26 @@ export interface BufferFacts {
   /** First 8 bytes of the driver's id of this buffer as two words; zeroes when it has none. */
   readonly instance: readonly [number, number];
   readonly driver: "physring" | "u-dma-buf";
+  /** The memory lies where the kernel needs to move pages (CMA). Null: the driver does not say. */
+  readonly movable: boolean | null;
+}
+
+/** First Linux that pins pages of a file which is neither tmpfs nor hugetlbfs (io_uring/rsrc.c, `io_pin_pages`). */
+const PINS_FILES_SINCE = [6, 5] as const;
+
+/**
+ * Why this buffer must not be pinned for long (registered io_uring buffers, VFIO, RDMA), or null when it may be. Refused here because the
+ * kernel does not refuse it everywhere: memory in CMA makes some kernels try for ever, at 100 % CPU (docs/KERNEL.md).
+ */
+export function pinRefusal(facts: Pick<BufferFacts, "driver" | "movable">, release: string): string | null {
+  if (facts.movable === null)
+    return "u-dma-buf does not tell where its memory lies; load physring's module (physring kmod)";
+  if (facts.movable)
+    return "its memory lies in CMA, which the kernel must be able to empty; use a buffer outside CMA (docs/KERNEL.md)";
+  const [major = 0, minor = 0] = release.split(".").map(Number);
+  const [wantedMajor, wantedMinor] = PINS_FILES_SINCE;
+  if (major > wantedMajor || (major === wantedMajor && minor >= wantedMinor)) return null;
+  return `Linux ${release} pins no such memory; ${PINS_FILES_SINCE.join(".")} and later do`;
 }
 
 const SYSFS = "/sys/class/u-dma-buf";
@@ -81,6 +101,7 @@ export function factsFromSysfs(directory: string): BufferFacts {
     coherent: number("dma_coherent") === 1,
     instance: [0, 0],
     driver: "u-dma-buf",
+    movable: null,
   };
 }
 
@@ -96,6 +117,7 @@ function factsFromOurDriver(view: DataView): BufferFacts {
       view.getInt32(BufferInfo.instanceOffset + 4, true),
     ],
     driver: "physring",
+    movable: (flags & BufferInfo.flagNoLongTermPin) !== 0,
   };
 }
 
@@ -116,6 +138,7 @@ function readFacts(fd: number, device: string): BufferFacts {
     coherent,
     instance: [0, 0],
     driver: "u-dma-buf",
+    movable: null,
   };
 }
 

@@ -4,6 +4,7 @@
  *     using region = Region.create("camera", { size: "256MiB" });   // one process
  *     using region = Region.open("camera");                         // the others
  */
+import { release } from "node:os";
 import { fileStatus, removeEmptyDirectory, removeTree, reopen } from "../ffi/files.ts";
 import { isByteLocked, tryLockByte } from "../ffi/locks.ts";
 import { type AppearOptions, retryUntilAsync } from "./backing.ts";
@@ -15,6 +16,7 @@ import {
   type VirtualAddress,
 } from "./brands.ts";
 import type { ControlArea } from "./control.ts";
+import { pinRefusal } from "./device-buffer.ts";
 import { Directory, kindName } from "./directory.ts";
 import { DIRECTORY_WORDS } from "./directory-entry.ts";
 import { ReadOnlyError, RegionError, type RegionErrorCode } from "./errors.ts";
@@ -199,6 +201,17 @@ export class Region implements Disposable {
   /** Caches and device see the same bytes: {@link syncForCpu} and {@link syncForDevice} do nothing. */
   get dmaCoherent(): boolean {
     return this.#parts.backing.device?.facts.coherent ?? true;
+  }
+
+  /**
+   * Before memory of this region is pinned for long: registered with io_uring, given to VFIO or RDMA. Ordinary reads and writes
+   * (O_DIRECT and io_uring's, too) need nothing. Throws RegionError `REGION_UNSUPPORTED` with the reason where it would fail, or hang.
+   */
+  assertPinnable(): void {
+    const device = this.#parts.backing.device;
+    const refusal = device === null ? null : pinRefusal(device.facts, release());
+    if (refusal !== null)
+      throw new RegionError("REGION_UNSUPPORTED", `${this.name} cannot be pinned: ${refusal}`);
   }
 
   /** Before the CPU reads what a device wrote. Throws SystemError. */

@@ -49,6 +49,7 @@ export const BufferInfo = {
   instanceOffset: 40,
   flagCoherent: 1,
   flagNoDevice: 2,
+  flagNoLongTermPin: 4,
 } as const;
 
 /** struct u_dma_buf_sync_ranges of our driver, and the one range it points to. */

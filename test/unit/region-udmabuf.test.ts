@@ -1,7 +1,7 @@
 /** The device backend as far as it goes without a device; with one: test/vm/guest/region-udmabuf.test.ts. */
 import { describe, expect, test } from "bun:test";
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { factsFromSysfs } from "../../src/memory/device-buffer.ts";
+import { factsFromSysfs, pinRefusal } from "../../src/memory/device-buffer.ts";
 import { sidecarPath } from "../../src/memory/names.ts";
 import { Region } from "../../src/memory/region.ts";
 import { Ioctl } from "../../src/memory/udmabuf-abi.ts";
@@ -74,6 +74,7 @@ test("facts of an old driver come from sysfs, each checked", () => {
       coherent: true,
       instance: [0, 0],
       driver: "u-dma-buf",
+      movable: null,
     });
     for (const bad of ["", "x", "-1", "1.5", "0xffffffffffffffff"]) {
       write("phys_addr", bad);
@@ -82,4 +83,12 @@ test("facts of an old driver come from sysfs, each checked", () => {
   } finally {
     rmSync(directory, { recursive: true });
   }
+});
+
+test("pinning for long is refused where the kernel would fail, or hang", () => {
+  expect(pinRefusal({ driver: "physring", movable: false }, "6.12.1-amd64")).toBeNull();
+  expect(pinRefusal({ driver: "physring", movable: false }, "7.0.0")).toBeNull();
+  expect(pinRefusal({ driver: "physring", movable: false }, "6.1.0-56-amd64")).toContain("6.5");
+  expect(pinRefusal({ driver: "physring", movable: true }, "6.12.1")).toContain("CMA");
+  expect(pinRefusal({ driver: "u-dma-buf", movable: null }, "6.12.1")).toContain("u-dma-buf");
 });

@@ -4,6 +4,7 @@
  */
 import { afterAll, afterEach, beforeAll, describe, expect, setDefaultTimeout, spyOn, test } from "bun:test";
 import { existsSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { release } from "node:os";
 import { runV2p } from "../../../src/cli/v2p.ts";
 import { closeFile, ioctl, openFile } from "../../../src/ffi/files.ts";
 import { FutexResult, futexWait } from "../../../src/ffi/futex.ts";
@@ -253,6 +254,14 @@ describe("parts of a buffer", () => {
     expectCode("REGION_TOO_SMALL", () => Region.create(BIG, { offset: BIG_BYTES, size: BYTES }));
     expectCode("REGION_TOO_SMALL", () => Region.create(BIG, { offset: BYTES, size: BIG_BYTES, force: true }));
   });
+});
+
+test("pinning for long is refused in CMA, and by kernels that cannot", () => {
+  using region = Region.create(NAME, {});
+  const cma = attribute("udmabuf1", "memory") === "cma";
+  if (cma || release().startsWith("6.1.")) expectCode("REGION_UNSUPPORTED", () => region.assertPinnable());
+  else region.assertPinnable();
+  if (cma) expect(() => region.assertPinnable()).toThrow("CMA");
 });
 
 describe("cache maintenance", () => {
