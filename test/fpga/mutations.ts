@@ -184,7 +184,7 @@ async function isCaught(mutation: Mutation, seeds: number): Promise<string | nul
 
 async function main(): Promise<number> {
   const { values } = parseArgs({
-    options: { only: { type: "string", default: "" }, seeds: { type: "string", default: "5" } },
+    options: { only: { type: "string", default: "" }, seeds: { type: "string", default: "25" } },
   });
   const missing = await whyNoBoards();
   if (missing !== null) {

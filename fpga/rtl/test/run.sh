@@ -75,8 +75,10 @@ note "C header against the vectors" $? "$out/log"
 
 for variant in $(for w in $widths; do echo "$w:0"; done) "${widths%% *}:1"; do
   width=${variant%:*} split=${variant#*:}
-  test/build.sh "$width" "$split" "$out/$variant" >"$out/log" 2>&1 && "$out/$variant/bench" "$seed" "$vectors" >"$out/log" 2>&1
-  note "bench, $width bits$([ "$split" = 1 ] && echo ", split completion")" $? "$out/log"
+  place=$out/$width-$split # no colon: make takes it for a rule
+  test/build.sh "$width" "$split" "$place" >"$out/log" 2>&1 && "$place/bench" "$seed" "$vectors" >"$out/log" 2>&1
+  status=$?
+  note "bench, $width bits$([ "$split" = 1 ] && echo ", split completion")" "$status" "$out/log"
   grep -E '^(batch|[0-9]+ bus checks|DATA_BITS)' "$out/log"
 done
 
