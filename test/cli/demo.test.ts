@@ -102,7 +102,7 @@ for (const mode of [[], ["--fanout"]]) {
 const BUSY = ["--size", "320x240", "--chaos"];
 for (const args of [
   ["--workers", "2", "--frames", "1500", "--chaos-ms", "60"],
-  ["--workers", "1", "--frames", "250", "--chaos-ms", "100"],
+  ["--workers", "1", "--frames", "1500", "--chaos-ms", "60"],
   ["--workers", "2", "--frames", "1000", "--chaos-ms", "60", "--fanout"],
   ["--workers", "2", "--frames", "1000", "--chaos-ms", "60", "--policy", "drop-oldest", "--rate", "1500"],
 ]) {
