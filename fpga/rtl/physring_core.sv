@@ -299,7 +299,15 @@ module physring_core #(
     genvar e;
     for (e = 0; e < EXECUTORS; e = e + 1) begin : executors
       logic [QUEUE_BITS-1:0] owner;
+      logic [pr::CFG_BITS-1:0] owner_config;
       assign exec_queue[e*QUEUE_BITS+:QUEUE_BITS] = owner;
+      // Not config_words[owner*CFG_BITS+:CFG_BITS]: a stride that is no power of two is a shifter, not a multiplexer.
+      always_comb begin
+        owner_config = '0;
+        for (int i = 0; i < QUEUES; i++) begin
+          owner_config = owner_config | (config_words[i*pr::CFG_BITS+:pr::CFG_BITS] & {pr::CFG_BITS{owner == QUEUE_BITS'(i)}});
+        end
+      end
       pr_exec #(
           .DATA_BITS(DATA_BITS),
           .BURST_BEATS(BURST_BEATS),
@@ -317,7 +325,7 @@ module physring_core #(
           .start_descriptor,
           .busy(exec_busy[e]),
           .owner(owner),
-          .config_words(config_words[owner*pr::CFG_BITS+:pr::CFG_BITS]),
+          .config_words(owner_config),
           .give_up(stopping[owner]),
           .done_valid(done_valid[e]),
           .done(done[e*pr::DONE_BITS+:pr::DONE_BITS]),

@@ -36,15 +36,12 @@ module pr_axi_read #(
   logic free;
   assign free = !m_arvalid || m_arready;
 
+  // The first from `turn` on, else the first of all.
+  assign found = c_arvalid != '0;
   always_comb begin
-    found = 1'b0;
     chosen = '0;
-    for (int i = 0; i < 2 * CLIENTS; i++) begin
-      if (!found && i >= 32'(turn) && i < 32'(turn) + CLIENTS && c_arvalid[i%CLIENTS]) begin
-        found  = 1'b1;
-        chosen = ID_BITS'(i % CLIENTS);
-      end
-    end
+    for (int i = CLIENTS - 1; i >= 0; i--) if (c_arvalid[i]) chosen = ID_BITS'(i);
+    for (int i = CLIENTS - 1; i >= 0; i--) if (c_arvalid[i] && ID_BITS'(i) >= turn) chosen = ID_BITS'(i);
   end
 
   always_comb begin

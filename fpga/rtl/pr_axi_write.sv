@@ -44,15 +44,12 @@ module pr_axi_write #(
   logic sending;  // beats of client m_awid are on their way
   logic [7:0] beats_left;  // after the present one
 
+  // The first from `turn` on, else the first of all.
+  assign found = c_awvalid != '0;
   always_comb begin
-    found = 1'b0;
     chosen = '0;
-    for (int i = 0; i < 2 * CLIENTS; i++) begin
-      if (!found && i >= 32'(turn) && i < 32'(turn) + CLIENTS && c_awvalid[i%CLIENTS]) begin
-        found  = 1'b1;
-        chosen = ID_BITS'(i % CLIENTS);
-      end
-    end
+    for (int i = CLIENTS - 1; i >= 0; i--) if (c_awvalid[i]) chosen = ID_BITS'(i);
+    for (int i = CLIENTS - 1; i >= 0; i--) if (c_awvalid[i] && ID_BITS'(i) >= turn) chosen = ID_BITS'(i);
   end
 
   logic grant;

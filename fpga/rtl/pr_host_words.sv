@@ -33,7 +33,10 @@ module pr_host_words (
   logic [4:0] write_slot, read_slot;
   assign write_slot = slot_of(write_word);
   assign read_slot = slot_of(read_word);
-  assign read_data = read_slot == NONE ? 32'd0 : words[read_slot*32+:32];
+  always_comb begin
+    read_data = 32'd0;
+    for (int i = 0; i < WORDS; i++) read_data = read_data | (words[i*32+:32] & {32{read_slot == 5'(i)}});
+  end
 
   assign control = words[0*32+:32];
   assign capacity_log2 = words[1*32+:32];
@@ -45,8 +48,11 @@ module pr_host_words (
   assign sq_tail = words[18*32+:32];
   assign cq_head = words[19*32+:32];
 
+  // An enable for each word: `words[write_slot*32+:32] <=` would be two shifters of 640 bits.
   always_ff @(posedge clk) begin
     if (!rst_n) words <= '0;
-    else if (write && write_slot != NONE) words[write_slot*32+:32] <= write_data;
+    else if (write) begin
+      for (int i = 0; i < WORDS; i++) if (write_slot == 5'(i)) words[i*32+:32] <= write_data;
+    end
   end
 endmodule

@@ -76,9 +76,9 @@ module axi_memory #(
 
   task automatic rule(input logic holds, input [40*8-1:0] what);
     handshakes = handshakes + 1;
-    if (!holds) begin
+    if (holds !== 1'b1) begin  // an X is no yes
       violations = violations + 1;
-      $display("AXI violation at %0t: %0s", $time, what);
+      if (violations <= 10) $display("AXI violation at %0t: %0s", $time, what);
     end
   endtask
 
@@ -159,11 +159,18 @@ module axi_memory #(
     end else begin
       random <= next_random(random);
 
+      rule(^{arvalid, awvalid, wvalid, rready, bready} !== 1'bx, "X on a handshake");
+      if (arvalid) rule(^{arid, araddr, arlen, arsize, arburst} !== 1'bx, "X on AR");
+      if (awvalid) rule(^{awid, awaddr, awlen, awsize, awburst} !== 1'bx, "X on AW");
+      if (wvalid) begin
+        rule(^{wstrb, wlast} !== 1'bx, "X on W");
+        for (j = 0; j < BUS; j = j + 1) if (wstrb[j]) rule(^wdata[8*j+:8] !== 1'bx, "X in a byte that is written");
+      end
       // What was offered and not taken stays as it is.
       if (awvalid_before)
         rule(awvalid && awaddr == awaddr_before && awlen == awlen_before && awid == awid_before, "AW changed while waiting");
       if (wvalid_before)
-        rule(wvalid && wdata == wdata_before && wstrb == wstrb_before && wlast == wlast_before, "W changed while waiting");
+        rule(wvalid && wdata === wdata_before && wstrb == wstrb_before && wlast == wlast_before, "W changed while waiting");
       if (arvalid_before)
         rule(arvalid && araddr == araddr_before && arlen == arlen_before && arid == arid_before, "AR changed while waiting");
 

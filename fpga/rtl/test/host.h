@@ -29,7 +29,7 @@ struct HostQueue {
 
 class Bench {
  public:
-  std::unique_ptr<Core> core{new Core};
+  std::unique_ptr<Core> core;
   Memory memory{Base, MemoryBytes};
   Random random;
   HostQueue queues[Queues];
@@ -39,10 +39,15 @@ class Bench {
   std::string name;
 
   explicit Bench(uint32_t seed) {
+    Verilated::randReset(2);
+    Verilated::randSeed(int(seed & 0x7fffffff));
+    core.reset(new Core);
     random.state = 0x9e3779b9u ^ seed * 0x85ebca6bu;
     memory.random.state = random.state ^ 0x55555555u;
     for (int q = 0; q < Queues; q++) queues[q].epoch = 0x100 * (q + 1);
-    core->rst_n = 0;
+    core->s_axil_awvalid = core->s_axil_wvalid = core->s_axil_arvalid = core->s_axil_bready = core->s_axil_rready = 0;
+    memory.drive(*core);
+    core->clk = core->rst_n = 0;
     tick(10);
     core->rst_n = 1;
     tick(10);

@@ -61,11 +61,15 @@ for odd in "-GOPCODES=7" "-GQUEUES=1 -GEXECUTORS=1" "-GQUEUES=15 -GEXECUTORS=4" 
 done
 
 if [ "$icarus" = 1 ]; then
-  narrow=${widths%% *}
-  iverilog -g2012 -Itest -P "tb.DATA_BITS=$narrow" -o "$out/tb.vvp" -s tb $sources test/axi_memory.sv test/tb.sv >"$out/log" 2>&1
-  note "Icarus compiles" $? "$out/log"
-  timeout 900 vvp -N "$out/tb.vvp" "+seed=$seed" >"$out/log" 2>&1
-  note "Icarus, $narrow bits" $? "$out/log"
+  # Icarus 11.0 wakes always_comb blocks for nothing until it stands still (steveicarus/iverilog issue 508): it gets @* instead.
+  mkdir "$out/icarus" && for file in $sources; do sed 's/always_comb/always @*/' "$file" >"$out/icarus/$file"; done
+  for width in $widths; do
+    iverilog -g2012 -Itest -P "tb.DATA_BITS=$width" -o "$out/tb.vvp" -s tb $(printf "$out/icarus/%s " $sources) test/axi_memory.sv test/tb.sv >"$out/log" 2>&1
+    note "Icarus compiles, $width bits" $? "$out/log"
+    timeout 300 vvp -N "$out/tb.vvp" "+seed=$seed" "+vectors=$vectors" >"$out/log" 2>&1
+    note "Icarus, $width bits" $? "$out/log"
+    grep '^[0-9]* handshakes' "$out/log"
+  done
 fi
 
 g++ -std=c++11 -x c++ -Wall -Wextra -fsyntax-only ../../include/physring_fpga.h >"$out/log" 2>&1

@@ -1,4 +1,4 @@
-// The core under Icarus: a host and a memory in SystemVerilog, the tests of tests.svh. +seed=N, +verbose.
+// The core under Icarus: a host and a memory in SystemVerilog, the tests of tests.svh. +seed=N, +vectors=FILE, +verbose.
 `timescale 1ns / 1ps
 module tb;
   parameter int DATA_BITS = 64;
@@ -248,6 +248,15 @@ module tb;
       memory.mem[at+i] = value[15:8];
     end
   endtask
+  function automatic logic [31:0] crc_of(input integer at, input integer bytes, input logic [31:0] earlier);
+    crc_of = ~earlier;
+    for (int i = 0; i < bytes; i++) begin
+      crc_of = crc_of ^ {24'd0, memory.mem[at+i]};
+      for (int j = 0; j < 8; j++) crc_of = crc_of[0] ? (crc_of >> 1) ^ 32'hedb88320 : crc_of >> 1;
+    end
+    crc_of = ~crc_of;
+  endfunction
+
   // ---- A host: queue q as the protocol wants it ----------------------------------------------------------------
   integer capacity_log2[0:QUEUES-1];
   logic [23:0] epoch[0:QUEUES-1];
