@@ -13,6 +13,7 @@ import { Patience } from "../support/patience.ts";
 import { Random } from "../support/random.ts";
 import { TestBoard, whyNoBoards } from "./boards.ts";
 import type { HostPlan, Tally } from "./cosim-host.ts";
+import { expectNobodyWrites } from "./free-blocks.ts";
 
 const HOST = new URL("./cosim-host.ts", import.meta.url).pathname;
 const BLOCKS = 48;
@@ -174,7 +175,7 @@ async function runQueue(
     } finally {
       if (!host.killed) host.kill();
     }
-    if (!host.tally.done) await afterDeath(participant, core, pool, queue, options.coherency, result);
+    if (!host.tally.done) await afterDeath(board, core, participant, pool, queue, result);
     for (const key of Object.keys(EMPTY) as (keyof typeof EMPTY)[]) result[key] += host.tally[key];
     left -= host.tally.submitted;
     if (pool.countFree() !== BLOCKS)
@@ -211,11 +212,11 @@ async function releaseQuarantine(core: Core, pool: Pool, queue: number, result: 
 
 /** Recovery, and then: whoever takes the free blocks has them for himself. */
 async function afterDeath(
-  participant: Participant,
+  board: TestBoard,
   core: Core,
+  participant: Participant,
   pool: Pool,
   queue: number,
-  coherency: Coherency,
   result: CosimResult,
 ): Promise<void> {
   result.kills++;
@@ -232,17 +233,7 @@ async function afterDeath(
   }
   stop();
   if (quarantined) await releaseQuarantine(core, pool, queue, result);
-  // Behind a cache we would look at our own lines, not at what the device writes.
-  if (coherency === "none") return;
-  const blocks = Array.from({ length: BLOCKS }, () => pool.loan(participant.bit)).filter(
-    (block) => block >= 0,
-  );
-  const views = blocks.map((block) => pool.region.view(pool.blockOffset(block), FRAME_BYTES));
-  for (const view of views) view.fill(0x5a);
-  await Bun.sleep(5);
-  const changed = views.findIndex((view) => view.some((byte) => byte !== 0x5a));
-  for (const block of blocks) pool.clear(block, participant.bit, participant.ringer);
-  if (changed >= 0) throw new Error(`block ${blocks[changed]} changed after it was reported free`);
+  await expectNobodyWrites(board, core, participant, pool, queue);
 }
 
 async function main(): Promise<number> {

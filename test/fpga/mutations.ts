@@ -16,8 +16,8 @@ interface Mutation {
   readonly to: string;
   /** Arguments of cosim.ts under which it must fail; a seed is added. */
   readonly run?: readonly string[];
-  /** Or the tests of engines.test.ts that must fail. */
-  readonly tests?: string;
+  /** Or tests that must fail: of which file, and a part of their names. */
+  readonly tests?: readonly [file: string, names: string];
 }
 
 const IO = ["--coherency", "io", "--commands", "400", "--kill-every", "1000000"];
@@ -95,13 +95,13 @@ const MUTATIONS: readonly Mutation[] = [
     to: "} else if (destination === LIST - 1) {",
     run: NONE,
   },
-  {
-    name: "recovery does not wait for idle",
+  ...(["full", "io", "none"] as const).map((coherency) => ({
+    name: `recovery does not wait for idle, coherency ${coherency}`,
     file: "src/ring/hardware-recovery.ts",
     from: "if (awaitStopped(registers, page, queue.epoch, IDLE_LIMIT_MS)) return null;",
     to: "if (page > 0) return null;",
-    run: KILLS,
-  },
+    tests: ["recovery", `mid-burst, coherency ${coherency}`] as const,
+  })),
   {
     name: "recovery does not stop the queue",
     file: "src/ring/hardware-recovery.ts",
@@ -121,7 +121,7 @@ const MUTATIONS: readonly Mutation[] = [
     file: "src/ring/hardware-queue.ts",
     from: "if (this.pool.handOver(block, bit, DEVICE_BIT)) return true;",
     to: "if (this.pool.holders(block) === bit) return true;",
-    tests: "ownership",
+    tests: ["engines", "ownership"],
   },
   {
     name: "reset does not wait for idle",
@@ -135,7 +135,8 @@ const MUTATIONS: readonly Mutation[] = [
 const SAME = { file: "src/fpga/command-ring.ts", from: "this.order.wmb();", to: "this.order.wmb();" };
 const UNCHANGED: readonly Mutation[] = [
   { ...SAME, name: "an unchanged copy, co-simulated", run: NONE },
-  { ...SAME, name: "an unchanged copy, tested", tests: "ownership" },
+  { ...SAME, name: "an unchanged copy, tested", tests: ["engines", "ownership"] },
+  { ...SAME, name: "an unchanged copy, killed", tests: ["recovery", "mid-burst"] },
 ];
 
 const ROOT = new URL("../..", import.meta.url).pathname;
@@ -158,7 +159,7 @@ async function isCaught(mutation: Mutation, seeds: number): Promise<string | nul
     for (let seed = 1; seed <= tries; seed++) {
       const command =
         mutation.run === undefined
-          ? ["test", `${place}/test/fpga/engines.test.ts`, "-t", mutation.tests!]
+          ? ["test", `${place}/test/fpga/${mutation.tests![0]}.test.ts`, "-t", mutation.tests![1]]
           : [`${place}/test/fpga/cosim.ts`, ...mutation.run, "--seed", String(seed)];
       const run = Bun.spawn([process.execPath, ...command], {
         cwd: place,
