@@ -25,6 +25,9 @@ export interface TestBoardOptions extends Omit<Partial<SimulationOptions>, "regi
   readonly regionBytes?: number;
 }
 
+/** In the agent's file, see PROTOCOL.md §10.9. */
+const HOLD_OFFSET = 128;
+
 export class TestBoard implements AsyncDisposable {
   readonly name: string;
   readonly where: string;
@@ -52,10 +55,15 @@ export class TestBoard implements AsyncDisposable {
 
   /** While it is held, the bus answers nothing (PROTOCOL.md §10.9, the agent's line for testers). */
   hold(on: boolean): void {
-    const HOLD_OFFSET = 128;
     const fd = openSync(`${boardDirectory(this.name)}/agent`, "r+");
     writeSync(fd, Uint8Array.of(on ? 1 : 0, 0, 0, 0), 0, 4, HOLD_OFFSET);
     closeSync(fd);
+  }
+
+  /** Ends {@link hold} after a while, also while this process waits synchronously. */
+  releaseLater(seconds: number): Promise<unknown> {
+    const write = `printf '\\000' | dd of=${boardDirectory(this.name)}/agent bs=1 seek=${HOLD_OFFSET} count=1 conv=notrunc`;
+    return Bun.spawn(["sh", "-c", `sleep ${seconds}; ${write} 2>/dev/null`]).exited;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,6 +1,7 @@
 /** CommandQueue on the simulated board (the RTL, clocked), in every coherency mode: results, lists, errors, ownership. */
 import { describe, expect, test } from "bun:test";
 import { modelCrc32, modelFill, modelFilter, modelSource, modelThreshold } from "../../src/cli/fpga/model.ts";
+import type { Block, BlockPart } from "../../src/fpga/block.ts";
 import type { Coherency } from "../../src/fpga/board.ts";
 import {
   CommandFailedError,
@@ -16,6 +17,7 @@ import { TestBoard, type TestBoardOptions, whyNoBoards } from "./boards.ts";
 
 const missingReason = await whyNoBoards();
 const missing = missingReason !== null;
+const MODES: readonly Coherency[] = ["full", "io", "none"];
 if (missing) console.log(`skipped: ${missingReason}`);
 
 /** A board with a pool and one queue. */
@@ -34,7 +36,11 @@ class Bench implements AsyncDisposable {
 
   static async start(
     options: TestBoardOptions &
-      CommandQueueOptions & { readonly blocks?: number; readonly capacity?: number },
+      CommandQueueOptions & {
+        readonly blocks?: number;
+        readonly capacity?: number;
+        readonly maxParts?: number;
+      },
   ): Promise<Bench> {
     const board = await TestBoard.start({ seed: 1, ...options });
     const pool = Pool.create(board.region, "blocks", {
@@ -64,7 +70,7 @@ function randomBytes(random: Random, length: number): Uint8Array {
   return Uint8Array.from({ length }, () => random.below(256));
 }
 
-describe.skipIf(missing).each(["full", "io", "none"] as Coherency[])("coherency %s", (coherency) => {
+describe.skipIf(missing).each(MODES)("coherency %s", (coherency) => {
   test("every engine computes what the model does", async () => {
     await using bench = await Bench.start({ coherency });
     const { queue } = bench;
@@ -157,6 +163,38 @@ describe.skipIf(missing).each(["full", "io", "none"] as Coherency[])("coherency 
     expect(queue.counters.listFetches).toBeGreaterThan(0);
   });
 
+  test("a batch with more ranges than one sync call takes", async () => {
+    await using bench = await Bench.start({ coherency, blocks: 32, maxParts: 128 });
+    const { queue } = bench;
+    const random = new Random(7);
+    const pairs = Array.from({ length: 12 }, () => [queue.loan()!, queue.loan()!] as const);
+    for (const [source, destination] of pairs) {
+      source.bytes.set(randomBytes(random, 8192));
+      destination.bytes.fill(0xee);
+    }
+    const parts = (frame: Block, order: (i: number) => number): BlockPart[] =>
+      Array.from({ length: 128 }, (_, i) => ({ frame, offsetBytes: 64 * order(i), lengthBytes: 64 }));
+    const forwards = (i: number): number => i;
+    const backwards = (i: number): number => 127 - i;
+    await Promise.all(
+      queue.submit(
+        pairs.map(([source, destination]) => ({
+          opcode: "copy",
+          source: parts(source, forwards),
+          destination: parts(destination, backwards),
+        })),
+      ),
+    );
+    for (const [source, destination] of pairs) {
+      for (let i = 0; i < 128; i++) {
+        const found = destination.bytes.subarray(64 * backwards(i), 64 * backwards(i) + 64);
+        expect(Buffer.compare(found, source.bytes.subarray(64 * i, 64 * i + 64))).toBe(0);
+      }
+      source.release();
+      destination.release();
+    }
+  });
+
   test("in batches through a full ring, in any order of completion, each exactly once", async () => {
     await using bench = await Bench.start({ coherency, blocks: 40 });
     const { queue } = bench;
@@ -226,9 +264,9 @@ describe.skipIf(missing).each(["full", "io", "none"] as Coherency[])("coherency 
   });
 });
 
-describe.skipIf(missing)("ownership", () => {
+describe.skipIf(missing).each(MODES)("ownership, coherency %s", (coherency) => {
   test("a block under way cannot be in another command, and frees itself after its release", async () => {
-    await using bench = await Bench.start({});
+    await using bench = await Bench.start({ coherency });
     const { queue, pool } = bench;
     const source = queue.loan()!;
     const destination = queue.loan()!;
@@ -244,7 +282,7 @@ describe.skipIf(missing)("ownership", () => {
   });
 
   test("a batch with one bad command is not submitted at all", async () => {
-    await using bench = await Bench.start({});
+    await using bench = await Bench.start({ coherency });
     const { queue, pool } = bench;
     using source = queue.loan()!;
     using destination = queue.loan()!;
@@ -264,9 +302,9 @@ describe.skipIf(missing)("ownership", () => {
   });
 });
 
-describe.skipIf(missing)("time limits and reset", () => {
+describe.skipIf(missing).each(MODES)("time limits and reset, coherency %s", (coherency) => {
   test("a timed-out command keeps its blocks until reset", async () => {
-    await using bench = await Bench.start({ arguments: ["--fault", "hang:0:0:16777216"] });
+    await using bench = await Bench.start({ coherency, arguments: ["--fault", "hang:0:0:16777216"] });
     const { queue, pool } = bench;
     const source = queue.loan()!;
     const destination = queue.loan()!;
@@ -293,7 +331,7 @@ describe.skipIf(missing)("time limits and reset", () => {
   });
 
   test("reset fails what was under way with a reason, loses no block, and the queue goes on", async () => {
-    await using bench = await Bench.start({ arguments: ["--latency", "200:400"] });
+    await using bench = await Bench.start({ coherency, arguments: ["--latency", "200:400"] });
     const { queue, pool } = bench;
     for (let round = 0; round < 10; round++) {
       const pairs = Array.from({ length: 8 }, () => [queue.loan()!, queue.loan()!] as const);
@@ -317,7 +355,7 @@ describe.skipIf(missing)("time limits and reset", () => {
   });
 
   test("a queue has one owner, and can be opened again after close", async () => {
-    await using bench = await Bench.start({});
+    await using bench = await Bench.start({ coherency });
     expectCode("IN_USE", () => CommandQueue.open(bench.core, bench.board.region, "queue"));
     expectCode("IN_USE", () =>
       CommandQueue.create(bench.core, bench.board.region, "again", { queue: 1, pool: bench.pool }),
@@ -330,7 +368,10 @@ describe.skipIf(missing)("time limits and reset", () => {
   });
 
   test("a power cycle fails what was under way, and reset starts anew", async () => {
-    await using bench = await Bench.start({ arguments: ["--stall", "0.95", "--latency", "500:900"] });
+    await using bench = await Bench.start({
+      coherency,
+      arguments: ["--stall", "0.95", "--latency", "500:900"],
+    });
     const { queue, pool } = bench;
     const source = queue.loan()!;
     const destination = queue.loan()!;

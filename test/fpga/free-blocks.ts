@@ -8,6 +8,7 @@ import { Patience } from "../support/patience.ts";
 import type { TestBoard } from "./boards.ts";
 
 const MARK = 0x5a;
+const WATCH_NS = 4e6;
 const WATCH_LIMIT_MS = 5000;
 
 /** Nanoseconds that the board's process was on a processor: waiting for a busy machine is no watching. */
@@ -24,7 +25,7 @@ function devicePath(board: TestBoard, core: Core): string {
 }
 
 /**
- * Takes every free block, marks it, lets the board run for so long, and looks for other bytes.
+ * Takes every free block, marks it, waits for `meanwhile`, lets the board run for a while, and looks for other bytes.
  * @throws Error naming the block that changed
  */
 export async function expectNobodyWrites(
@@ -33,7 +34,7 @@ export async function expectNobodyWrites(
   participant: Participant,
   pool: Pool,
   queue: number,
-  watchMs = 4,
+  meanwhile: Promise<unknown> | null = null,
 ): Promise<void> {
   const { region, geometry } = pool;
   const blocks: number[] = [];
@@ -47,8 +48,9 @@ export async function expectNobodyWrites(
   memory.syncForCpu(batch, "both");
   for (const view of views) view.fill(MARK);
   memory.syncForDevice(batch, "both");
+  await meanwhile;
   const { pid } = board.simulation.process;
-  const until = processorTimeNs(pid) + watchMs * 1e6;
+  const until = processorTimeNs(pid) + WATCH_NS;
   for (const patience = new Patience(WATCH_LIMIT_MS); processorTimeNs(pid) < until && !patience.isOver; )
     await Bun.sleep(1);
   const fd = openSync(devicePath(board, core), "r");

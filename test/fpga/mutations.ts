@@ -95,12 +95,26 @@ const MUTATIONS: readonly Mutation[] = [
     to: "} else if (destination === LIST - 1) {",
     run: NONE,
   },
+  {
+    name: "the first ranges of a long batch are not synced for the device",
+    file: "src/fpga/block-queue.ts",
+    from: "    if (batch.full) this.syncNow(batch);\n",
+    to: "    if (batch.full) batch.clear();\n",
+    tests: ["engines", "coherency none a batch with more ranges"],
+  },
+  {
+    name: "the first ranges of a long burst of completions are not synced",
+    file: "src/fpga/block-queue.ts",
+    from: "    if (this.forCpu.full) this.finishSyncForCpu();\n",
+    to: "    if (this.forCpu.full) this.forCpu.clear();\n",
+    tests: ["engines", "coherency none a batch with more ranges"],
+  },
   ...(["full", "io", "none"] as const).map((coherency) => ({
     name: `recovery does not wait for idle, coherency ${coherency}`,
     file: "src/ring/hardware-recovery.ts",
     from: "if (awaitStopped(registers, page, queue.epoch, IDLE_LIMIT_MS)) return null;",
     to: "if (page > 0) return null;",
-    tests: ["recovery", `mid-burst, coherency ${coherency}`] as const,
+    tests: ["recovery", `killed, coherency ${coherency} in mid-burst`] as const,
   })),
   {
     name: "recovery does not stop the queue",

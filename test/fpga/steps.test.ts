@@ -26,8 +26,12 @@ async function live(board: TestBoard, step: number): Promise<{ status: number; o
   return { status, output };
 }
 
-test.skipIf(missing !== null)("killed at any step", async () => {
-  await using board = await TestBoard.start({ seed: 1, arguments: ["--latency", "20:60"] });
+test.skipIf(missing !== null).each([
+  ["full", SAMPLES],
+  ["io", SAMPLES / 4],
+  ["none", SAMPLES / 4],
+] as const)("killed at any step, coherency %s", async (coherency, samples) => {
+  await using board = await TestBoard.start({ coherency, seed: 1, arguments: ["--latency", "20:60"] });
   const participant = Participant.of(board.region);
   const pool = Pool.create(board.region, "blocks", { frameBytes: 4096, blockCount: BLOCKS, metaBytes: 0 });
   using core = Core.open(board.where);
@@ -40,8 +44,8 @@ test.skipIf(missing !== null)("killed at any step", async () => {
   expect(whole.status).toBe(0);
   const steps = Number(whole.output);
   expect(steps).toBeGreaterThan(100);
-  const first = 1 + Math.floor(Math.random() * Math.max(1, steps / SAMPLES));
-  const stride = Math.max(1, steps / SAMPLES);
+  const first = 1 + Math.floor(Math.random() * Math.max(1, steps / samples));
+  const stride = Math.max(1, steps / samples);
   let killed = 0;
   for (let step = first; step <= steps; step += stride) {
     const at = Math.floor(step);
@@ -72,6 +76,6 @@ test.skipIf(missing !== null)("killed at any step", async () => {
       free: BLOCKS,
     });
   }
-  expect(killed).toBeGreaterThan(0.8 * Math.min(SAMPLES, steps));
+  expect(killed).toBeGreaterThan(0.8 * Math.min(samples, steps));
   expect((await live(board, 0)).status).toBe(0);
 });

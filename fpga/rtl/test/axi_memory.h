@@ -1,5 +1,6 @@
 // A memory behind the core's AXI4 master, for the bench: random back-pressure and latency, any order between IDs, beats of
-// different IDs interleaved, errors by address. Every handshake is checked against the AXI rules that the core promises.
+// different IDs interleaved, errors by address; what is written is there when the response is, and no clock before. Every handshake is
+// checked against the AXI rules that the core promises.
 #pragma once
 #include <cstdint>
 #include <cstdio>
@@ -86,7 +87,8 @@ class AxiMemory {
       if (id >= 0) {
         b_valid_ = true;
         core.m_axi_bid = id;
-        core.m_axi_bresp = answers_[id].front();
+        core.m_axi_bresp = answers_[id].front().response;
+        take_effect(answers_[id].front());
         answers_[id].pop_front();
       }
     }
@@ -117,6 +119,11 @@ class AxiMemory {
     uint64_t strobes;
     bool last;
   };
+  struct Written {
+    Burst burst;
+    std::vector<Beat> beats;
+    unsigned response;
+  };
   struct Offer {
     bool waiting = false;
     uint64_t address = 0;
@@ -124,7 +131,7 @@ class AxiMemory {
   };
   std::deque<Burst> reads_[Ids], writes_;
   std::deque<Beat> beats_;
-  std::deque<unsigned> answers_[Ids];
+  std::deque<Written> answers_[Ids];
   uint64_t read_end_[Ids] = {}, write_end_[Ids] = {};
   Offer aw_before_, ar_before_;
   Beat w_before_ = {};
@@ -154,25 +161,32 @@ class AxiMemory {
     if (response != 0) bad_answers++;
     return response;
   }
-  // The oldest write, if its beats are here. Beats belong to bursts in order.
+  // The oldest write, if its beats are here, waits for its response. Beats belong to bursts in order.
   bool carry_out() {
     const Burst burst = writes_.front();
     if (beats_.size() < burst.beats) {
       for (const Beat& beat : beats_) rule(!beat.last, "WLAST too early");
       return false;
     }
-    const uint64_t first = burst.address - burst.address % BusBytes;
-    const unsigned response = answer(burst.address, first + uint64_t(burst.beats) * BusBytes - 1, true);
+    const uint64_t first = first_of(burst);
+    Written written = {burst, {}, answer(burst.address, first + uint64_t(burst.beats) * BusBytes - 1, true)};
     for (unsigned i = 0; i < burst.beats; i++) {
-      const Beat& beat = beats_.front();
-      rule(beat.last == (i + 1 == burst.beats), "WLAST at the wrong beat");
-      for (int j = 0; j < BusBytes; j++)
-        if (response == 0 && beat.strobes >> j & 1) bytes[first - base + uint64_t(i) * BusBytes + j] = beat.data[j];
+      rule(beats_.front().last == (i + 1 == burst.beats), "WLAST at the wrong beat");
+      written.beats.push_back(beats_.front());
       beats_.pop_front();
     }
-    answers_[burst.id].push_back(response);
+    answers_[burst.id].push_back(written);
     writes_.pop_front();
     return true;
+  }
+  static uint64_t first_of(const Burst& burst) { return burst.address - burst.address % BusBytes; }
+  void take_effect(const Written& written) {
+    uint64_t at = first_of(written.burst) - base;
+    for (const Beat& beat : written.beats) {
+      for (int j = 0; j < BusBytes; j++)
+        if (written.response == 0 && beat.strobes >> j & 1) bytes[at + j] = beat.data[j];
+      at += BusBytes;
+    }
   }
   template <class Queue>
   int pick(Queue& queues) {

@@ -59,6 +59,15 @@ mutate lost-tick pr_pace.sv "waiting_sequence <= ticks;" "waiting_sequence <= wa
 mutate crc-tail pr_engine_crc32.sv "if (in_bytes == 7'(BYTES)) crc <= after_beat;" "if (in_bytes != 0) crc <= after_beat;"
 mutate filter-edge pr_engine_filter.sv "assign c = extra_pass ? b : in_data;" "assign c = extra_pass ? '0 : in_data;"
 mutate address-not-held pr_axi_read.sv "end else if (free) begin" "end else begin"
+mutate reset-forgotten-writer pr_writer.sv "      unanswered <= '0;
+" ""
+mutate reset-forgotten-fetch pr_fetch.sv "      queue <= '0;
+" ""
+mutate reset-forgotten-queue pr_queue.sv "      active <= '0;
+" ""
+mutate reset-forgotten-word pr_host_words.sv "if (!rst_n) words <= '0;" "if (!rst_n) words[19*32-1:0] <= '0;"
+mutate arbiter-starves pr_axi_read.sv "turn <= chosen == ID_BITS'(CLIENTS - 1) ? '0 : chosen + 1'b1;" "turn <= '0;"
+mutate wrong-queue-config physring_core.sv "{pr::CFG_BITS{owner == QUEUE_BITS'(i)}}" "{pr::CFG_BITS{i == 0}}"
 mutate id-mixed-up pr_axi_read.sv "m_rid == ID_BITS'(i);" "(m_rid | 4'd1) == (ID_BITS'(i) | 4'd1);"
 
 echo "$passed passed, $failed failed"

@@ -369,6 +369,35 @@ void frozen_bus(Bench& b) {
   b.memory.frozen = false;
   b.wait_state(0, PHYSRING_FPGA_IDLE, "idle at last");
   b.end();
+
+  b.begin("a fetch that is not answered");
+  b.start(0, 4);
+  b.memory.frozen = true;
+  b.describe(0, 0, 1, 0, 0, 0), b.doorbell(0);
+  b.tick(60);
+  b.control(0, false);
+  b.tick(1000);
+  b.expect(b.reg(0, PHYSRING_FPGA_REG_STATE), b.queues[0].epoch << 8 | PHYSRING_FPGA_STOPPING, "stopping, not idle");
+  b.memory.frozen = false;
+  b.wait_state(0, PHYSRING_FPGA_IDLE, "idle at last");
+  b.check(!b.ready(0), "what was fetched for nothing did not run");
+  b.end();
+
+  b.begin("no completion is begun after the stop");
+  b.start(0, 4);
+  for (int i = 0; i < 8; i++) b.describe(0, 0, i, 0, 0, 0);
+  b.doorbell(0);
+  while (!b.core->m_axi_awvalid) b.tick();
+  b.memory.frozen = true;  // one completion is on the bus, other commands wait behind it
+  b.tick(100);
+  b.control(0, false);
+  b.tick(100);
+  b.memory.frozen = false;
+  b.wait_state(0, PHYSRING_FPGA_IDLE, "idle");
+  b.reap(0);
+  b.check(!b.ready(0), "the one that was on the bus, and no other");
+  b.expect(b.reg(0, PHYSRING_FPGA_REG_CQ_TAIL), 1, "cqTail");
+  b.end();
 }
 
 void interrupts(Bench& b) {
