@@ -212,7 +212,7 @@ typedef struct physring_participant {
   char name[32], death_name[32];
   uint32_t reserved1[8];
   uint32_t doorbell, reserved2[31];
-  uint32_t section, reserved3[31];
+  uint32_t section, wanted, reserved3[30];
 } physring_participant;
 
 typedef struct physring_ring_header {
@@ -928,6 +928,7 @@ static inline void physring_fill_record_(physring_participant *record, const cha
   record->pid_namespace = stat("/proc/self/ns/pid", &status) == 0 ? (uint32_t)status.st_ino : 0;
   record->doorbell = PHYSRING_AWAKE;
   record->section = 0;
+  record->wanted = 0;
   memset(record->name, 0, sizeof record->name);
   memcpy(record->name, label, strnlen(label, sizeof record->name - 1));
 }

@@ -20,7 +20,7 @@ import {
 } from "../ring/channel-geometry.ts";
 import { ArgumentError } from "../ring/errors.ts";
 import { expectShape } from "../ring/expect-shape.ts";
-import { Delivery, type DeliveryName, Policy, type PolicyName } from "../ring/layout.ts";
+import { ChannelLayout, Delivery, type DeliveryName, Policy, type PolicyName } from "../ring/layout.ts";
 import { Pool } from "../ring/pool.ts";
 import { StallAction } from "../ring/records-layout.ts";
 import type { OpenOptions } from "../ring/ring.ts";
@@ -31,7 +31,7 @@ import { type ChannelCounters, FrameProducer, readCounters } from "./producer.ts
 export interface ChannelOptions {
   /** Largest frame in bytes. Not with `pool`. */
   readonly frameBytes?: number;
-  /** Blocks in the pool; default: enough for full lanes and two frames held by everybody. */
+  /** Blocks in the pool; default: enough for full lanes, two frames held by everybody, and twice the history. */
   readonly frames?: number;
   /** Room for MessagePack metadata beside each frame, bytes; default 4096 (msgpackr packs in place from 2 KiB up). */
   readonly metaBytes?: number;
@@ -52,10 +52,15 @@ export interface ChannelOptions {
   readonly stallTimeoutMs?: number;
   /** `evict` (default): take its lane and what lies in it; it gets EvictedError and may join again. `error`: StalledError for the producer. */
   readonly stallAction?: "evict" | "error";
+  /**
+   * A consumer that joins gets so many of the last frames first, or as many as there were; default 0. They stay in their blocks until the producer
+   * has sent as many more, or ends: count them in `frames`. Such frames cannot be forwarded without a copy. With delivery `all`.
+   */
+  readonly history?: number;
 }
 
 /** What an opener relies on; undefined: anything. */
-export type ChannelExpectation = Pick<ChannelOptions, "frameBytes" | "policy" | "delivery">;
+export type ChannelExpectation = Pick<ChannelOptions, "frameBytes" | "policy" | "delivery" | "history">;
 
 const DEFAULT_CONSUMERS = 4;
 const DEFAULT_LANE_CAPACITY = 8;
@@ -71,6 +76,7 @@ function shapeOf(options: ChannelOptions): ChannelShape {
     delivery: options.delivery ?? "all",
     stallTimeoutMs,
     stallAction: stallTimeoutMs === 0 ? "none" : (options.stallAction ?? "evict"),
+    history: options.history ?? 0,
   };
   if (!Number.isInteger(stallTimeoutMs) || stallTimeoutMs < 0 || stallTimeoutMs > MAX_STALL_TIMEOUT_MS)
     throw new ArgumentError(
@@ -82,6 +88,10 @@ function shapeOf(options: ChannelOptions): ChannelShape {
     );
   if (!(shape.stallAction in StallAction))
     throw new ArgumentError(`stallAction ${shape.stallAction}: evict or error`);
+  if (!Number.isInteger(shape.history) || shape.history < 0 || shape.history > ChannelLayout.maxHistory)
+    throw new ArgumentError(`history ${shape.history}: 0 to ${ChannelLayout.maxHistory} frames`);
+  if (shape.history > 0 && shape.delivery !== "all")
+    throw new ArgumentError("history goes with delivery all, where every consumer sees every frame");
   if (!(shape.policy in Policy))
     throw new ArgumentError(`policy ${shape.policy}: one of ${Object.keys(Policy).join(", ")}`);
   if (!(shape.delivery in Delivery))
@@ -91,7 +101,8 @@ function shapeOf(options: ChannelOptions): ChannelShape {
 
 function defaultFrames(shape: ChannelShape): number {
   const lanes = shape.delivery === "one" ? shape.maxConsumers : 1;
-  return lanes * shape.laneCapacity + 2 * (shape.maxConsumers + 1);
+  // The history, and once more for one consumer that has joined and not read it yet.
+  return lanes * shape.laneCapacity + 2 * (shape.maxConsumers + 1) + 2 * shape.history;
 }
 
 export class Channel {
@@ -149,8 +160,13 @@ export class Channel {
 
   static #checked(region: Region, entry: DirectoryEntry, expected: ChannelExpectation): Channel {
     const channel = new Channel(openChannelGeometry(region, entry));
-    const { frameBytes, policy, delivery } = expected;
-    expectShape<ChannelExpectation>(`channel ${entry.name}`, channel, { frameBytes, policy, delivery });
+    const { frameBytes, policy, delivery, history } = expected;
+    expectShape<ChannelExpectation>(`channel ${entry.name}`, channel, {
+      frameBytes,
+      policy,
+      delivery,
+      history,
+    });
     return channel;
   }
 
@@ -180,6 +196,11 @@ export class Channel {
     return this.geometry.lanes.length;
   }
 
+  /** Frames that a consumer that joins gets first, if there were so many. */
+  get history(): number {
+    return this.geometry.history;
+  }
+
   /** Length of a frame as loaned, in bytes. */
   get frameBytes(): number {
     return this.geometry.pool.geometry.frameBytes;
@@ -198,7 +219,7 @@ export class Channel {
     return new FrameProducer(this.geometry);
   }
 
-  /** Becomes a consumer: frames sent from now on arrive. @throws InUseError when all lanes are taken */
+  /** Becomes a consumer: the history arrives first, then what is sent from now on. @throws InUseError when all lanes are taken */
   consumer(options: ConsumerOptions = {}): FrameConsumer {
     return new FrameConsumer(this.geometry, options);
   }

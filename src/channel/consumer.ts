@@ -8,10 +8,12 @@ import type { AwaitOptions, BlockOptions } from "../ring/ring.ts";
 import { type Attempt, attemptAsync, attemptBlocking } from "./attempt.ts";
 import { Frame } from "./frame.ts";
 
-/** How a consumer takes the end of its producer. */
+/** How a consumer takes the end of its producer, and where it begins. */
 export interface ConsumerOptions {
   /** Wait for a next producer instead of ending (it closed) or throwing (it died). Default false. */
   readonly reconnect?: boolean;
+  /** How many of the last frames to receive first: from 0 up to the channel's `history`, which is the default. */
+  readonly history?: number;
 }
 
 export class FrameConsumer implements Disposable, AsyncIterable<Frame>, Condition {
@@ -27,7 +29,12 @@ export class FrameConsumer implements Disposable, AsyncIterable<Frame>, Conditio
   constructor(channel: ChannelGeometry, options: ConsumerOptions = {}) {
     this.#channel = channel;
     this.#participant = Participant.of(channel.region);
-    this.#receiver = LaneReceiver.join(channel, this.#participant);
+    const history = options.history ?? channel.history;
+    if (!(Number.isInteger(history) && history >= 0 && history <= channel.history))
+      throw new ArgumentError(
+        `channel ${channel.name} keeps ${channel.history} frames of history, not ${history}`,
+      );
+    this.#receiver = LaneReceiver.join(channel, this.#participant, history);
     this.#reconnect = options.reconnect ?? false;
     this.#next = {
       participant: this.#participant,

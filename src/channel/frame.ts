@@ -5,8 +5,8 @@
 import { borrowBuffer, detachBuffer } from "../ffi/borrow.ts";
 import type { DeviceAddress, RegionOffset } from "../memory/brands.ts";
 import { regionOffset } from "../memory/brands.ts";
-import { ArgumentError, FrameReleasedError } from "../ring/errors.ts";
-import type { SendFields } from "../ring/lane-sender.ts";
+import { ArgumentError, FrameReleasedError, FrameSharedError } from "../ring/errors.ts";
+import type { SendFields } from "../ring/lane-slot.ts";
 import type { Participant } from "../ring/participant.ts";
 import type { Pool } from "../ring/pool.ts";
 import { packMetadata, unpackMetadata } from "./metadata.ts";
@@ -28,6 +28,7 @@ export interface FrameHeader {
   readonly receiverCount: number;
   readonly sequence: number;
   readonly timestampNs: number;
+  readonly channel: { readonly name: string; readonly history: number };
 }
 
 export class Frame implements Disposable, SendFields {
@@ -44,6 +45,8 @@ export class Frame implements Disposable, SendFields {
   /** @internal */
   readonly soleReceiver: boolean;
   readonly #participant: Participant;
+  /** Name of the channel in whose history this frame is or was; null: it may be forwarded. */
+  readonly #history: string | null;
   #offset: RegionOffset;
   #lengthBytes: number;
   #state: FrameState;
@@ -54,6 +57,7 @@ export class Frame implements Disposable, SendFields {
     this.pool = pool;
     this.block = block;
     this.#participant = participant;
+    this.#history = header !== null && header.channel.history > 0 ? header.channel.name : null;
     this.#state = header === null ? "loaned" : "received";
     this.#offset = header === null ? pool.blockOffset(block) : regionOffset(header.offset);
     this.#lengthBytes = header?.lengthBytes ?? pool.geometry.frameBytes;
@@ -145,7 +149,7 @@ export class Frame implements Disposable, SendFields {
     this.#dropView();
   }
 
-  /** @internal For {@link FrameProducer.send}: this frame is ours to send. */
+  /** @internal For {@link FrameProducer.send}: this frame is ours to send. @throws FrameSharedError when its channel has a history */
   assertSendable(participant: Participant, pool: Pool): void {
     this.#assertHeld();
     if (this.#participant !== participant || this.pool.entry.index !== pool.entry.index) {
@@ -153,6 +157,7 @@ export class Frame implements Disposable, SendFields {
         "a frame can be sent only through channels of its own pool, by the region handle that holds it",
       );
     }
+    if (this.#history !== null) throw new FrameSharedError(this.block, this.#history);
   }
 
   #dropView(): void {

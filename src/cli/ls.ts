@@ -95,11 +95,12 @@ function objectText(object: ObjectReport): string {
     case "channel": {
       const { counters } = object;
       const dropped = counters.dropped + counters.droppedNewest + counters.droppedOldest;
+      const history = object.history > 0 ? `, history ${count(object.history)}` : "";
       const consumers = object.consumers.map(
         ({ participant, queued }) => `${end(participant)} (queue ${queued}/${object.laneCapacity})`,
       );
       return (
-        `${head}  ${object.policy}, ${object.delivery}${object.ended ? ", ended" : ""}  ${end(object.producer)} -> ` +
+        `${head}  ${object.policy}, ${object.delivery}${history}${object.ended ? ", ended" : ""}  ${end(object.producer)} -> ` +
         `${consumers.length === 0 ? "nobody" : consumers.join(", ")}  published ${count(counters.published)}, ` +
         `dropped ${count(dropped)}, unclaimed ${count(counters.unclaimed)}, rejected ${count(counters.rejected)}, evicted ${count(counters.evicted)}`
       );

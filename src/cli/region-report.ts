@@ -55,6 +55,7 @@ export type ObjectDetail =
       readonly delivery: string;
       readonly pool: string;
       readonly laneCapacity: number;
+      readonly history: number;
       readonly producer: number | null;
       readonly ended: boolean;
       readonly consumers: readonly {
@@ -249,6 +250,7 @@ function channelDetail(region: Region, entry: DirectoryEntry): ObjectDetail {
     delivery: channel.delivery,
     pool: channel.pool.entry.name,
     laneCapacity: channel.laneCapacity,
+    history: channel.history,
     producer: owner(channel.words, ChannelLayout.producerOwnerWord),
     ended: channel.words[ChannelLayout.endedWord] !== ChannelLayout.endedOpen,
     consumers,

@@ -115,6 +115,7 @@ export const ParticipantRecord = {
   deathNameWord: 16,
   doorbellWord: LINE_BYTES / WORD_BYTES,
   sectionWord: (2 * LINE_BYTES) / WORD_BYTES,
+  wantedWord: (2 * LINE_BYTES) / WORD_BYTES + 1,
   phaseFree: 0,
   phaseLive: 1,
   phaseDying: 2,

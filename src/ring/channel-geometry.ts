@@ -28,6 +28,8 @@ export interface ChannelShape {
   /** A consumer that gates a blocked producer for so long without moving is stalled; 0 with action `none`. */
   readonly stallTimeoutMs: number;
   readonly stallAction: StallActionName;
+  /** Frames a consumer that joins gets first; 0: none. With delivery `all`, and less than the pool has blocks. */
+  readonly history: number;
 }
 
 /** A checked channel: views of its header and lanes, and its pool. */
@@ -40,6 +42,9 @@ export class ChannelGeometry {
   readonly stallTimeoutMs: number;
   readonly stallAction: StallActionName;
   readonly laneCapacity: number;
+  readonly history: number;
+  /** Slots of the history; empty without one. */
+  readonly historySlots: Int32Array;
   /** Header words of the channel. */
   readonly words: Int32Array;
   /** Words of each lane, as a ring. */
@@ -62,6 +67,7 @@ export class ChannelGeometry {
     this.stallTimeoutMs = shape.stallTimeoutMs;
     this.stallAction = shape.stallAction;
     this.laneCapacity = shape.laneCapacity;
+    this.history = shape.history;
     this.words = words;
     this.#slotsWord = RingLayout.headerBytes / WORD_BYTES;
     const lanes: Int32Array[] = [];
@@ -76,6 +82,18 @@ export class ChannelGeometry {
       lanes.push(ring.words);
     }
     this.lanes = lanes;
+    const historyOffset = regionOffset(entry.offset + lanesEnd(shape.maxConsumers, laneBytes));
+    this.historySlots = region.words(historyOffset, historyBytes(shape) / WORD_BYTES);
+  }
+
+  /** A power of two, at least {@link history}; 0 without one. */
+  get historySlotCount(): number {
+    return historySlotCount(this);
+  }
+
+  /** Word index, in {@link historySlots}, of the slot of a frame's number. */
+  historySlotIndex(number: number): number {
+    return (number & (this.historySlots.length / LaneSlotLayout.sizeWords - 1)) * LaneSlotLayout.sizeWords;
   }
 
   /** The producer may take frames back: heads are claimed, by both sides (PROTOCOL.md §7.4). */
@@ -101,9 +119,28 @@ function laneStride(capacity: number): number {
   return Math.ceil(ringSizeBytes(laneShape(capacity)) / 128) * 128;
 }
 
+function lanesEnd(laneCount: number, laneBytes: number): number {
+  return ChannelLayout.lanesOffset + laneCount * laneBytes;
+}
+
+function historySlotCount({ history }: Pick<ChannelShape, "history">): number {
+  return history === 0 ? 0 : 2 ** Math.ceil(Math.log2(history));
+}
+
+function historyBytes(shape: Pick<ChannelShape, "history">): number {
+  return historySlotCount(shape) * LaneSlotLayout.sizeBytes;
+}
+
 /** Bytes of the channel object for this shape (its pool not counted). */
 export function channelSizeBytes(shape: ChannelShape): number {
-  return ChannelLayout.lanesOffset + shape.maxConsumers * laneStride(shape.laneCapacity);
+  return lanesEnd(shape.maxConsumers, laneStride(shape.laneCapacity)) + historyBytes(shape);
+}
+
+function checkHistory(name: string, { history }: ChannelShape, blockCount: number): void {
+  if (history < blockCount) return;
+  throw new ArgumentError(
+    `channel ${name}: a history of ${history} holds as many blocks for good, and the pool has ${blockCount}; more frames, or less history`,
+  );
 }
 
 /** Creates the channel object over an existing pool of the same region. */
@@ -123,6 +160,7 @@ export function createChannelGeometry(
       `channel ${name}: ${shape.maxConsumers} consumers; 1-${ChannelLayout.maxLanes} are possible`,
     );
   }
+  checkHistory(name, shape, pool.geometry.blockCount);
   const stride = laneStride(shape.laneCapacity);
   const flags = hasClaimedHeads(shape) ? RingLayout.flagDropOldest : 0;
   const entry = region.directory.create(ObjectKind.channel, name, channelSizeBytes(shape), (offset) => {
@@ -138,6 +176,8 @@ export function createChannelGeometry(
     words[ChannelLayout.poolGenerationWord] = pool.entry.generation;
     words[ChannelLayout.stallTimeoutMsWord] = shape.stallTimeoutMs;
     words[ChannelLayout.stallActionWord] = StallAction[shape.stallAction];
+    words[ChannelLayout.historyCountWord] = shape.history;
+    words[ChannelLayout.historyOffsetWord] = shape.history > 0 ? lanesEnd(shape.maxConsumers, stride) : 0;
     for (let lane = 0; lane < shape.maxConsumers; lane++) {
       const laneOffset = regionOffset(offset + ChannelLayout.lanesOffset + lane * stride);
       writeRing(region, laneOffset, laneShape(shape.laneCapacity), flags);
@@ -164,6 +204,8 @@ export function openChannelGeometry(region: Region, entry: DirectoryEntry): Chan
   const delivery = nameOf(Delivery, words[ChannelLayout.deliveryWord]!);
   const stallTimeoutMs = words[ChannelLayout.stallTimeoutMsWord]! >>> 0;
   const stallAction = nameOf(StallAction, words[ChannelLayout.stallActionWord]!);
+  const history = words[ChannelLayout.historyCountWord]! >>> 0;
+  const historyOffset = words[ChannelLayout.historyOffsetWord]! >>> 0;
   const poolIndex = words[ChannelLayout.poolIndexWord]! >>> 0;
   const poolEntry = poolIndex < Directory.capacity ? region.directory.at(poolIndex) : null;
   const intact =
@@ -174,7 +216,10 @@ export function openChannelGeometry(region: Region, entry: DirectoryEntry): Chan
     laneCount <= ChannelLayout.maxLanes &&
     laneBytes % 128 === 0 &&
     laneBytes >= RingLayout.headerBytes &&
-    ChannelLayout.lanesOffset + laneCount * laneBytes <= entry.sizeBytes &&
+    history <= ChannelLayout.maxHistory &&
+    historyOffset === (history > 0 ? lanesEnd(laneCount, laneBytes) : 0) &&
+    (history === 0 || delivery === "all") &&
+    lanesEnd(laneCount, laneBytes) + historyBytes({ history }) <= entry.sizeBytes &&
     poolEntry !== null &&
     poolEntry.generation === words[ChannelLayout.poolGenerationWord];
   const stalls = stallAction === "none" ? stallTimeoutMs === 0 : policy === "block" && stallTimeoutMs > 0;
@@ -189,6 +234,9 @@ export function openChannelGeometry(region: Region, entry: DirectoryEntry): Chan
     delivery,
     stallTimeoutMs,
     stallAction,
+    history,
   };
-  return new ChannelGeometry(region, entry, Pool.at(region, poolEntry), shape, words, laneBytes);
+  const pool = Pool.at(region, poolEntry);
+  if (history >= pool.geometry.blockCount) throw new CorruptError(`channel ${entry.name}: history`);
+  return new ChannelGeometry(region, entry, pool, shape, words, laneBytes);
 }

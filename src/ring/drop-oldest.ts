@@ -66,10 +66,6 @@ function takeBackSlot(channel: ChannelGeometry, lane: Int32Array, head: number, 
 export function completeClaim(channel: ChannelGeometry, lane: Int32Array, bit: number): void {
   const head = loadAcquire(lane, RingLayout.headWord);
   if (!isClaimed(head)) return;
-  const slot = channel.slotIndex(headIndex(head));
-  const block = loadHint(lane, slot + LaneSlotLayout.blockWord) >>> 0;
-  const inRange = block < channel.pool.geometry.blockCount;
-  // Already taken back before the death, or by a cleaner that died: its bit says so.
-  if (inRange && (channel.pool.holders(block) & bit) === 0) takeBackSlot(channel, lane, head, bit);
+  takeBackSlot(channel, lane, head, bit); // does nothing if it was taken back before
   storeRelease(lane, RingLayout.headWord, headWord(headIndex(head) + 1));
 }

@@ -63,10 +63,12 @@ export class FrameReleasedError extends PhysringError {
 
 /** A frame that other consumers hold as well can be read and released, not changed or forwarded. */
 export class FrameSharedError extends PhysringError {
-  constructor(block: number) {
+  constructor(block: number, history?: string) {
     super(
       "FRAME_SHARED",
-      `block ${block} is held by others too; only its exclusive holder may forward it: copy it into a new loan`,
+      history === undefined
+        ? `block ${block} is held by others too; only its exclusive holder may forward it: copy it into a new loan`
+        : `frames of channel ${history} stay in its history and cannot be forwarded: copy into a new loan, or create that channel without history`,
     );
   }
 }

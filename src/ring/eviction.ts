@@ -4,14 +4,14 @@
  */
 import { compareAndSwap, loadAcquire } from "../memory/atomics.ts";
 import type { ChannelGeometry } from "./channel-geometry.ts";
-import type { DoorbellRinger } from "./doorbell.ts";
 import { Claim, claimOldest, usedSlots } from "./drop-oldest.ts";
 import { OwnerWord, RingLayout } from "./layout.ts";
 
 /** The producer, inside its section; or a cleaner in the place of a dead one. */
 export interface Evictor {
   readonly bit: number;
-  readonly ringer: DoorbellRinger;
+  /** Gives up the hold that taking a block back gave. */
+  letGo(block: number): void;
 }
 
 function nextGeneration(owner: number): number {
@@ -59,7 +59,7 @@ function finish(channel: ChannelGeometry, lane: Int32Array, evicting: number, by
 function takeAllBack(channel: ChannelGeometry, lane: Int32Array, owner: number, by: Evictor): void {
   for (let tries = 0; tries <= 2 * channel.laneCapacity; tries++) {
     const claimed = claimOldest(channel, lane, owner, by.bit);
-    if (claimed >= 0) channel.pool.clear(claimed, by.bit, by.ringer);
+    if (claimed >= 0) by.letGo(claimed);
     if (claimed !== Claim.none) continue;
     if (usedSlots(loadAcquire(lane, RingLayout.tailWord), loadAcquire(lane, RingLayout.headWord)) === 0)
       return;

@@ -14,6 +14,8 @@ import {
 import type { ChannelGeometry } from "./channel-geometry.ts";
 import { headIndex, headWord, isClaimed, usedSlots } from "./drop-oldest.ts";
 import { CorruptError, EvictedError, InUseError, SameHandleError } from "./errors.ts";
+import { HistoryTaker, waitForSend } from "./history-taker.ts";
+import { slotSequence } from "./lane-slot.ts";
 import { ChannelLayout, LaneSlotLayout, OwnerWord, RingLayout } from "./layout.ts";
 import { attachmentOf, attachOwner, detachOwner, markBusy, ownerParticipant } from "./owner.ts";
 import type { Participant } from "./participant.ts";
@@ -23,6 +25,7 @@ export type StreamEnd = "open" | "ended" | "died";
 
 /** A claim takes its producer a few instructions; a joiner waits for it so many spins (some 50 ms). */
 const CLAIM_SPINS = 1 << 20;
+const NO_SLOTS = new Int32Array(0);
 /** A leaver waits so often for a send that is under way; then the participant goes on trying now and then. */
 const LEAVE_SPINS = 1 << 12;
 
@@ -38,6 +41,9 @@ export class LaneReceiver {
   readonly #slot = new Int32Array(LaneSlotLayout.sizeWords);
   #head: number;
   #attached = true;
+  /** Slots taken from the history, oldest first; the last `#pending` of them are still to be received. */
+  #history: Int32Array = NO_SLOTS;
+  #pending = 0;
 
   private constructor(channel: ChannelGeometry, participant: Participant, lane: number, owner: number) {
     this.channel = channel;
@@ -48,9 +54,9 @@ export class LaneReceiver {
     this.#head = 0;
   }
 
-  /** Takes a free lane; frames sent from now on arrive (PROTOCOL.md §7.2 "Join").
+  /** Takes a free lane; up to `history` of the last frames arrive first (§7.6), then those sent from now on (PROTOCOL.md §7.2 "Join").
    * @throws InUseError when every lane has a live consumer; SameHandleError */
-  static join(channel: ChannelGeometry, participant: Participant): LaneReceiver {
+  static join(channel: ChannelGeometry, participant: Participant, history = channel.history): LaneReceiver {
     assertNeitherEnd(channel, participant);
     for (let pass = 0; pass < 2; pass++) {
       for (let lane = 0; lane < channel.lanes.length; lane++) {
@@ -61,6 +67,7 @@ export class LaneReceiver {
         receiver.#startAtTail();
         // SYNC lane-joined: the head is right before a sender can see us.
         storeRelease(words, RingLayout.consumerOwnerWord, owner);
+        if (history > 0) receiver.#takeHistory(history);
         receiver.#ringProducer();
         return receiver;
       }
@@ -93,6 +100,33 @@ export class LaneReceiver {
     );
   }
 
+  /** What was sent before anybody sent to this lane (PROTOCOL.md §7.6). */
+  #takeHistory(most: number): void {
+    const taker = new HistoryTaker(this.channel, this.participant, most);
+    const stopped = waitForSend(this.channel, this.participant) ? null : "a send";
+    this.#pending = stopped === null ? taker.take(this.#words, this.#owner) : -1;
+    this.#history = taker.slots;
+    if (this.#pending >= 0) return;
+    this.#pending = 0;
+    this.leave();
+    throw new InUseError(
+      `the history of channel ${this.channel.name}`,
+      `its producer stopped in the middle of ${stopped ?? "a drop"}; try again, or join with history 0`,
+    );
+  }
+
+  #takePending(): boolean {
+    while (this.#pending > 0) {
+      const from = this.#history.length - this.#pending * LaneSlotLayout.sizeWords;
+      this.#slot.set(this.#history.subarray(from, from + LaneSlotLayout.sizeWords));
+      this.#pending--;
+      if (this.#fits()) return true;
+      this.channel.pool.clear(this.block, this.participant.bit, this.participant.ringer);
+      this.#reject();
+    }
+    return false;
+  }
+
   #ringProducer(): void {
     const owner = loadAfterFence(this.channel.words, ChannelLayout.producerOwnerWord);
     this.participant.ringer.ring(ownerParticipant(owner));
@@ -100,7 +134,7 @@ export class LaneReceiver {
 
   /** Whether a frame is there or the stream is over. A plain load first: polling leaves the producer's line alone. */
   ready(): boolean {
-    if (!this.#emptyHint() || this.isEvicted()) return true;
+    if (this.#pending > 0 || !this.#emptyHint() || this.isEvicted()) return true;
     return loadHint(this.channel.words, ChannelLayout.endedWord) !== ChannelLayout.endedOpen;
   }
 
@@ -118,6 +152,7 @@ export class LaneReceiver {
    */
   take(): boolean {
     if (this.isEvicted()) throw new EvictedError(`channel ${this.channel.name}, lane ${this.lane}`);
+    if (this.#pending > 0 && this.#takePending()) return true;
     // A lane holds at most laneCapacity frames, so this many refusals in one call mean that somebody scribbles.
     for (let tries = 0; tries <= this.channel.laneCapacity; tries++) {
       if (!(this.channel.claimedHeads ? this.#takeByClaim() : this.#takeNext())) return false;
@@ -185,16 +220,22 @@ export class LaneReceiver {
     if (this.#slot[LaneSlotLayout.receiverWord] !== this.#owner) return false;
     if (block >= pool.geometry.blockCount) return false;
     if (!pool.isHeld(block, this.participant.bit, this.generation)) return false;
-    const start = this.offset - pool.blockOffset(block);
-    if (
-      start >= 0 &&
-      start + this.lengthBytes <= pool.geometry.blockBytes &&
-      this.metaLength <= pool.geometry.metaBytes
-    )
-      return true;
+    if (this.#fits()) return true;
     // The hold is real but the numbers are not: let go, or the block would stay with us.
     pool.clear(block, this.participant.bit, this.participant.ringer);
     return false;
+  }
+
+  /** The numbers of the slot stay inside its block. */
+  #fits(): boolean {
+    const { pool } = this.channel;
+    const { block } = this;
+    const start = this.offset - pool.blockOffset(block);
+    return (
+      start >= 0 &&
+      start + this.lengthBytes <= pool.geometry.blockBytes &&
+      this.metaLength <= pool.geometry.metaBytes
+    );
   }
 
   #reject(): void {
@@ -236,10 +277,7 @@ export class LaneReceiver {
   }
 
   get sequence(): number {
-    return (
-      (this.#slot[LaneSlotLayout.sequenceLowWord]! >>> 0) +
-      (this.#slot[LaneSlotLayout.sequenceHighWord]! & 0x1f_ffff) * 2 ** 32
-    );
+    return slotSequence(this.#slot, 0);
   }
 
   get timestampNs(): number {
@@ -266,7 +304,7 @@ export class LaneReceiver {
     const head = loadAcquire(this.#words, RingLayout.headWord);
     const tail = loadAcquire(this.#words, RingLayout.tailWord);
     const used = this.channel.claimedHeads ? usedSlots(tail, head) : (tail - this.#head) | 0;
-    if (used !== 0) return "open";
+    if (used !== 0 || this.#pending > 0) return "open";
     // What was taken from us came before `ended`: the next take() says so.
     if (this.isEvicted()) return "open";
     return ended === ChannelLayout.endedByProducer ? "ended" : "died";
@@ -276,6 +314,7 @@ export class LaneReceiver {
   leave(): void {
     if (!this.#attached) return;
     this.#attached = false;
+    this.#dropPending();
     const words = this.#words;
     // SYNC lane-dead: pairs with the sender's second look at the owner.
     if (!markBusy(words, RingLayout.consumerOwnerWord, this.#owner)) return;
@@ -285,6 +324,15 @@ export class LaneReceiver {
       pause();
     }
     this.participant.addChore(this);
+  }
+
+  #dropPending(): void {
+    const { pool } = this.channel;
+    for (; this.#pending > 0; this.#pending--) {
+      const slot = this.#history.length - this.#pending * LaneSlotLayout.sizeWords;
+      const block = this.#history[slot + LaneSlotLayout.blockWord]!;
+      pool.clear(block, this.participant.bit, this.participant.ringer);
+    }
   }
 
   /** @internal Gives the lane back if no send is under way any more. */

@@ -7,22 +7,13 @@ import { loadAcquire, loadAfterFence, loadHint, pause, storePlain, storeRelease 
 import type { ChannelGeometry } from "./channel-geometry.ts";
 import { Claim, claimOldest, usedSlots } from "./drop-oldest.ts";
 import { BackpressureError, CorruptError, FrameSharedError, InUseError, SameHandleError } from "./errors.ts";
-import { evictConsumer } from "./eviction.ts";
-import { ChannelLayout, LaneSlotLayout, RingLayout } from "./layout.ts";
+import { type Evictor, evictConsumer } from "./eviction.ts";
+import { HistoryKeeper } from "./history-keeper.ts";
+import { type SendFields, writeLaneSlot } from "./lane-slot.ts";
+import { ChannelLayout, RingLayout } from "./layout.ts";
 import { attachmentOf, attachOwner, detachOwner, ownerParticipant, receiverOf } from "./owner.ts";
 import type { Participant } from "./participant.ts";
 import { StallWatch } from "./stall-watch.ts";
-
-/** What a frame says of itself besides its block. */
-export interface SendFields {
-  /** Offset of the payload in the region; inside the block. */
-  offset: number;
-  lengthBytes: number;
-  tag: number;
-  metaLength: number;
-  /** The frame was handed to this participant alone: another holder can only be its sender, about to let go. */
-  soleReceiver: boolean;
-}
 
 /** Outcome of a send that did not throw. */
 export const SendResult = {
@@ -54,7 +45,7 @@ const PARTICIPANT_HOLDERS = 0x7fff_ffff;
 const ALONE_SPINS = 128;
 
 /** Producer of a channel. One per channel at a time. Also the {@link Condition} "what the last send lacked is there". */
-export class LaneSender {
+export class LaneSender implements Evictor {
   readonly channel: ChannelGeometry;
   readonly participant: Participant;
   readonly #tails: Int32Array;
@@ -72,6 +63,10 @@ export class LaneSender {
   #attached = true;
   /** One obstacle for each lane, and the pool. Null: stalled consumers may gate us for ever. */
   readonly #stalls: StallWatch | null;
+  /** Null: the channel has no history. */
+  #history: HistoryKeeper | null = null;
+  /** Of the frame being sent. */
+  #timestampNs = 0;
 
   private constructor(channel: ChannelGeometry, participant: Participant) {
     this.channel = channel;
@@ -109,6 +104,7 @@ export class LaneSender {
     const low = loadHint(channel.words, ChannelLayout.sequenceLowWord) >>> 0;
     const high = loadHint(channel.words, ChannelLayout.sequenceHighWord) & 0x1f_ffff;
     sender.#sequence = low + high * 2 ** 32;
+    if (channel.history > 0) sender.#history = HistoryKeeper.attach(channel, participant);
     storeRelease(channel.words, ChannelLayout.endedWord, ChannelLayout.endedOpen);
     return sender;
   }
@@ -173,6 +169,17 @@ export class LaneSender {
    * @throws FrameSharedError other receivers hold the block too: it stays with the caller
    */
   send(block: number, fields: Readonly<SendFields>): SendResultCode {
+    const history = this.#history;
+    if (history === null) return this.#sendNow(block, fields);
+    history.beginSend();
+    try {
+      return this.#sendNow(block, fields);
+    } finally {
+      history.endSend();
+    }
+  }
+
+  #sendNow(block: number, fields: Readonly<SendFields>): SendResultCode {
     const pool = this.channel.pool;
     this.#awaitedBlock = NO_BLOCK;
     this.#stalls?.startRound();
@@ -186,16 +193,32 @@ export class LaneSender {
       const full = this.channel.delivery === "all" ? this.#chooseAll() : this.#chooseOne();
       if (full && this.channel.policy === "block") return SendResult.full;
       if (this.#chosenCount === 0)
-        return this.#drop(block, full ? ChannelLayout.droppedWord : ChannelLayout.unclaimedWord);
+        return this.#drop(block, fields, full ? ChannelLayout.droppedWord : ChannelLayout.unclaimedWord);
       if (this.#publish(block, fields, pool.generation(block)) > 0) {
-        pool.clear(block, this.participant.bit, this.participant.ringer);
+        this.#finish(block, fields);
         this.#ringReceivers();
         this.#advanceSequence();
         this.#count(ChannelLayout.publishedWord);
         return SendResult.sent;
       }
     }
-    return this.#drop(block, ChannelLayout.unclaimedWord);
+    return this.#drop(block, fields, ChannelLayout.unclaimedWord);
+  }
+
+  /** Step 7, or the block becomes the history's. */
+  #finish(block: number, fields: Readonly<SendFields>): void {
+    if (this.#history === null) this.channel.pool.clear(block, this.participant.bit, this.participant.ringer);
+    else this.#history.keep(block, fields, this.#sequence, this.#timestampNs);
+  }
+
+  get bit(): number {
+    return this.participant.bit;
+  }
+
+  /** For blocks taken back: gives up our hold, unless it is the history's as well. */
+  letGo(block: number): void {
+    if (this.#history?.keeps(block)) return;
+    this.channel.pool.clear(block, this.participant.bit, this.participant.ringer);
   }
 
   /** Exclusive holder, now or within the few instructions that a sender takes between publishing and letting go. */
@@ -215,8 +238,9 @@ export class LaneSender {
     }
   }
 
-  #drop(block: number, counterWord: number): SendResultCode {
-    this.channel.pool.clear(block, this.participant.bit, this.participant.ringer);
+  #drop(block: number, fields: Readonly<SendFields>, counterWord: number): SendResultCode {
+    if (this.#history !== null) this.#timestampNs = monotonicNs();
+    this.#finish(block, fields);
     this.#advanceSequence();
     this.#count(counterWord);
     return SendResult.dropped;
@@ -306,7 +330,7 @@ export class LaneSender {
       throw this.participant.stalled(what, receiver, this.#stalls.stoodMs(lane));
     }
     this.participant.enterSection();
-    const evicted = evictConsumer(this.channel, words, owner, this.participant);
+    const evicted = evictConsumer(this.channel, words, owner, this);
     this.participant.leaveSection();
     if (!evicted) return false;
     this.#count(ChannelLayout.evictedWord);
@@ -354,16 +378,16 @@ export class LaneSender {
     if (claimed === Claim.none) return false;
     if (claimed === Claim.stale) return true;
     this.observer?.takenBack(claimed, attachmentOf(lane, owner));
-    this.channel.pool.clear(claimed, participant.bit, participant.ringer);
+    this.letGo(claimed);
     this.#countLane(lane, RingLayout.droppedOldestWord);
     participant.ringer.ring(receiverOf(owner));
     return true;
   }
 
-  /** Drops the oldest frame of the fullest lane, for a producer that finds no free block. True when a frame was dropped. */
+  /** Drops the oldest frame of the fullest lane, for a producer that finds no free block. True when a frame was dropped that is not in the history. */
   dropOldestOfFullest(): boolean {
     let fullest = NO_LANE;
-    let most = 0;
+    let most = this.channel.history;
     for (let lane = 0; lane < this.channel.lanes.length; lane++) {
       const used = this.#isAttached(lane) ? this.#used(lane) : 0;
       if (used > most) {
@@ -376,7 +400,7 @@ export class LaneSender {
 
   /** Steps 3-6 for the chosen lanes. Returns the number of lanes published to. */
   #publish(block: number, fields: Readonly<SendFields>, generation: number): number {
-    const timestampNs = monotonicNs();
+    this.#timestampNs = monotonicNs();
     let receivers = 0;
     for (let i = 0; i < this.#chosenCount; i++) {
       const lane = this.#chosen[i]!;
@@ -387,7 +411,7 @@ export class LaneSender {
         receiver >= 0 && receiver !== this.participant.index && (receivers & (1 << receiver)) === 0;
       this.#owners[lane] = eligible ? owner : NOBODY;
       if (!eligible) continue;
-      this.#writeSlot(lane, block, fields, timestampNs, generation, owner);
+      this.#writeSlot(lane, block, fields, generation, owner);
       // Single writer: the producer. Recovery looks at the slots in [tail, prepared).
       storeRelease(words, RingLayout.preparedWord, (this.#tails[lane]! + 1) | 0);
       receivers |= 1 << receiver;
@@ -436,26 +460,23 @@ export class LaneSender {
     lane: number,
     block: number,
     fields: Readonly<SendFields>,
-    timestampNs: number,
     generation: number,
     owner: number,
   ): void {
-    const words = this.channel.lanes[lane]!;
-    const sequence = this.#sequence;
     const slot = this.channel.slotIndex(this.#tails[lane]!);
-    storePlain(words, slot + LaneSlotLayout.offsetLowWord, fields.offset | 0);
-    storePlain(words, slot + LaneSlotLayout.offsetHighWord, (fields.offset / 2 ** 32) | 0);
-    storePlain(words, slot + LaneSlotLayout.lengthWord, fields.lengthBytes | 0);
-    storePlain(words, slot + LaneSlotLayout.tagWord, fields.tag | 0);
-    storePlain(words, slot + LaneSlotLayout.blockWord, block);
-    storePlain(words, slot + LaneSlotLayout.generationWord, generation);
-    storePlain(words, slot + LaneSlotLayout.sequenceLowWord, sequence | 0);
-    storePlain(words, slot + LaneSlotLayout.sequenceHighWord, (sequence / 2 ** 32) | 0);
-    storePlain(words, slot + LaneSlotLayout.timestampLowWord, timestampNs | 0);
-    storePlain(words, slot + LaneSlotLayout.timestampHighWord, (timestampNs / 2 ** 32) | 0);
-    storePlain(words, slot + LaneSlotLayout.metaLengthWord, fields.metaLength);
-    storePlain(words, slot + LaneSlotLayout.receiverWord, owner);
-    storePlain(words, slot + LaneSlotLayout.receiverCountWord, this.#chosenCount);
+    const words = this.channel.lanes[lane]!;
+    const receivers = this.#chosenCount + (this.channel.history > 0 ? 1 : 0);
+    writeLaneSlot(
+      words,
+      slot,
+      block,
+      fields,
+      this.#sequence,
+      this.#timestampNs,
+      generation,
+      owner,
+      receivers,
+    );
   }
 
   #advanceSequence(): void {
@@ -491,6 +512,7 @@ export class LaneSender {
     this.#attached = false;
     const { words, lanes } = this.channel;
     storeRelease(words, ChannelLayout.endedWord, ChannelLayout.endedByProducer);
+    if (this.#history !== null) this.#history.close();
     detachOwner(words, ChannelLayout.producerOwnerWord, this.participant.index);
     for (const lane of lanes)
       this.participant.ringer.ring(ownerParticipant(loadAfterFence(lane, RingLayout.consumerOwnerWord)));

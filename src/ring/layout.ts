@@ -99,8 +99,10 @@ export const PoolLayout = {
  *
  *     +0     geometry                 creator
  *     +128   sequence, counters       producer (`ended` = 2: cleaner)
- *     +256   producer owner           CAS
+ *     +256   producer owner, takers   CAS; OR / AND by joiners
+ *     +384   history                  producer (and its cleaner)
  *     +512   lane 0, lane 1, ...      rings, laneBytes apart
+ *     +historyOffset                  slots of the last frames, as a lane's
  */
 export const ChannelLayout = {
   magic: 0x4e414843, // "CHAN"
@@ -116,6 +118,8 @@ export const ChannelLayout = {
   poolGenerationWord: 8,
   stallTimeoutMsWord: 9,
   stallActionWord: 10,
+  historyCountWord: 12,
+  historyOffsetWord: 13,
   sequenceLowWord: LINE_WORDS,
   sequenceHighWord: LINE_WORDS + 1,
   publishedWord: LINE_WORDS + 2,
@@ -124,8 +128,13 @@ export const ChannelLayout = {
   endedWord: LINE_WORDS + 5,
   evictedWord: LINE_WORDS + 6,
   producerOwnerWord: 2 * LINE_WORDS,
+  takersWord: 2 * LINE_WORDS + 1,
+  historyTailWord: 3 * LINE_WORDS,
+  historyHeadWord: 3 * LINE_WORDS + 1,
+  sendingWord: 3 * LINE_WORDS + 2,
   lanesOffset: 4 * LINE_BYTES,
   maxLanes: 30,
+  maxHistory: 2 ** 15,
   endedOpen: 0,
   endedByProducer: 1,
   endedByDeath: 2,

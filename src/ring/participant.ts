@@ -241,7 +241,7 @@ export class Participant implements Disposable {
     }
   }
 
-  /** Marks the start of a drop-oldest claim: `section` becomes odd. Single writer: this participant. */
+  /** Marks the start of a drop-oldest claim, or of taking from a history: `section` becomes odd. Single writer: this participant. */
   enterSection(): void {
     storeRelease(
       this.region.control.words,
@@ -249,6 +249,13 @@ export class Participant implements Disposable {
       ++this.#section,
     );
     assert((this.#section & 1) === 1, "section is odd inside");
+  }
+
+  /** Announces the block that is being taken from a history (PROTOCOL.md §7.6); null: none any more. SYNC wanted: a fence. */
+  want(block: number | null): void {
+    const words = this.region.control.words;
+    const value = block === null ? 0 : block + 1;
+    storeRelease(words, participantRecordWord(this.index) + ParticipantRecord.wantedWord, value);
   }
 
   leaveSection(): void {
@@ -331,6 +338,7 @@ function fillRecord(words: Int32Array, record: number): void {
   storePlain(words, record + ParticipantRecord.pidNamespaceWord, pidNamespaceInode());
   storePlain(words, record + ParticipantRecord.doorbellWord, 0);
   storePlain(words, record + ParticipantRecord.sectionWord, 0);
+  storePlain(words, record + ParticipantRecord.wantedWord, 0);
   const name = new Uint8Array(ParticipantRecord.nameBytes);
   new TextEncoder().encodeInto(
     process.env["PHYSRING_NAME"] ?? process.title,

@@ -38,6 +38,9 @@ export interface PoolShape {
   readonly metaBytes: number;
 }
 
+/** So many changes of one block's holders while one step is tried are nobody's honest work. */
+const MOST_CHANGES = 1024;
+
 function alignUp(value: number, align: number): number {
   return Math.ceil(value / align) * align;
 }
@@ -247,13 +250,18 @@ export class Pool {
   /** Step *take back*: replaces the receiver's bit by the producer's, if the receiver holds the block in this generation. */
   takeBack(block: number, receiver: number, bit: number, generation: number): boolean {
     const index = this.control(block) + PoolLayout.holdersWord;
-    // Every failed CAS means that another holder let go, and there are at most 32 of them.
-    for (let tries = 0; tries <= 32; tries++) {
+    // Every failed CAS means that another holder let go, or a joiner took the block from a history: a few.
+    for (let tries = 0; tries <= MOST_CHANGES; tries++) {
       const holders = loadAcquire(this.words, index);
       if ((holders & receiver) === 0 || this.generation(block) !== generation) return false;
       if (compareAndSwap(this.words, index, holders, (holders & ~receiver) | bit)) return true;
     }
     throw new CorruptError(`pool ${this.entry.name}: block ${block} changes all the time`);
+  }
+
+  /** Step *take*: adds `bit` to what the holders were seen to be, a producer that cannot let go meanwhile among them. */
+  take(block: number, holders: number, bit: number): boolean {
+    return compareAndSwap(this.words, this.control(block) + PoolLayout.holdersWord, holders, holders | bit);
   }
 
   /** Announces that the participant waits for a free block; the releaser of the last hold rings it. */

@@ -13,8 +13,9 @@ import { recordDeath } from "./deaths.ts";
 import { type DoorbellRinger, removeDoorbell } from "./doorbell.ts";
 import { completeClaim } from "./drop-oldest.ts";
 import { CorruptError } from "./errors.ts";
-import { completeEviction } from "./eviction.ts";
+import { completeEviction, type Evictor } from "./eviction.ts";
 import { type Quarantine, recoverHardwareQueue } from "./hardware-recovery.ts";
+import { closeHistory } from "./history-keeper.ts";
 import { ChannelLayout, LaneSlotLayout, RingLayout } from "./layout.ts";
 import { detachOwner, ownerParticipant } from "./owner.ts";
 import { Pool } from "./pool.ts";
@@ -78,6 +79,7 @@ export function cleanParticipant(
     if (swept < 0) corruptObjects++;
     else blocksReclaimed += swept;
   }
+  storeRelease(words, record + ParticipantRecord.wantedWord, 0);
   storeRelease(words, record + ParticipantRecord.sectionWord, 0);
   const generation = state >>> ParticipantRecord.generationShift;
   removeDoorbell(region.control, participant, generation);
@@ -187,6 +189,7 @@ function detachChannel(
   const producer = ownerParticipant(loadAcquire(channel.words, ChannelLayout.producerOwnerWord));
   if (producer === participant) {
     for (const lane of channel.lanes) withdrawUnpublished(channel, lane, participant, ringer);
+    if (channel.history > 0) closeHistory(channel);
     if (loadAcquire(channel.words, ChannelLayout.endedWord) !== ChannelLayout.endedByProducer) {
       storeRelease(channel.words, ChannelLayout.endedWord, ChannelLayout.endedByDeath);
     }
@@ -218,7 +221,24 @@ function withdrawUnpublished(
     if (channel.pool.isHeld(block, bit, generation)) channel.pool.clear(block, 1 << receiver, ringer);
   }
   storeRelease(lane, RingLayout.preparedWord, tail);
-  if (channel.claimedHeads) completeEviction(channel, lane, { bit, ringer });
+  if (channel.claimedHeads) completeEviction(channel, lane, new CleaningEvictor(channel.pool, bit, ringer));
+}
+
+/** In the place of a dead producer. */
+class CleaningEvictor implements Evictor {
+  readonly bit: number;
+  readonly #pool: Pool;
+  readonly #ringer: DoorbellRinger;
+
+  constructor(pool: Pool, bit: number, ringer: DoorbellRinger) {
+    this.bit = bit;
+    this.#pool = pool;
+    this.#ringer = ringer;
+  }
+
+  letGo(block: number): void {
+    this.#pool.clear(block, this.bit, this.#ringer);
+  }
 }
 
 /** Step 6. Returns the blocks reclaimed, −1 when the pool's numbers make no sense. */

@@ -92,6 +92,7 @@ static void print_control(void) {
   BYTES("ParticipantRecord.nameBytes", physring_participant, name);
   WORD("ParticipantRecord.doorbellWord", physring_participant, doorbell);
   WORD("ParticipantRecord.sectionWord", physring_participant, section);
+  WORD("ParticipantRecord.wantedWord", physring_participant, wanted);
   VALUE("ParticipantRecord.phaseFree", PHYSRING_PHASE_FREE);
   VALUE("ParticipantRecord.phaseLive", PHYSRING_PHASE_LIVE);
   VALUE("ParticipantRecord.phaseDying", PHYSRING_PHASE_DYING);

@@ -5,6 +5,7 @@ export interface ModelCase {
     | "ring"
     | "pool"
     | "drop_oldest"
+    | "history"
     | "records"
     | "service"
     | "hardware"
@@ -23,6 +24,7 @@ const LEAK = /holders\[0\]\|holders\[1\]/; // a bit left over at the end
 const LOST_HOLD = /holders\[b\]&/; // somebody's bit or bytes went while it held the block
 const WRONG_BYTES = /content\[b\]==m/;
 const NOT_ITS_OWN = /payloadBlock\[e\]/; // the device wrote a block that was not the command's any more
+const NOT_EXCLUSIVE = /holders\[b\]==\(1<<0\)/; // a foreign bit on a block that is about to be handed over
 const SLEPT_THROUGH = /assertion violated 0/;
 const TWICE = /using&\(1<<b\)/; // the same block accepted twice
 
@@ -34,6 +36,9 @@ const pool = (title: string, defines: string[], fails?: RegExp): ModelCase =>
   make("pool", title, defines, fails);
 const drop = (title: string, defines: string[], fails?: RegExp): ModelCase =>
   make("drop_oldest", title, defines, fails);
+
+const history = (title: string, defines: string[], fails?: RegExp): ModelCase =>
+  make("history", title, defines, fails);
 
 const hardware = (title: string, defines: string[], fails?: RegExp): ModelCase =>
   make("hardware", title, defines, fails);
@@ -200,6 +205,55 @@ export const modelCases: readonly ModelCase[] = [
     "cleaner moves the head first and dies",
     ["CRASHES=2", "KILLS=5", "LEAVES=0", "FROM=2", "BUG_CLEANER_HEAD_FIRST"],
     LEAK,
+  ),
+
+  history("nobody dies", ["MESSAGES=3", "CRASHES=0"]),
+  history("nobody dies, two are kept", ["MESSAGES=3", "CRASHES=0", "N=2", "BLOCKS=3"]),
+  history("leaves and joins again", ["MESSAGES=2", "CRASHES=0", "STAYS=2"]),
+  history("anybody dies", ["MESSAGES=2", "CRASHES=1"]),
+  history("the producer dies, its index is used again", ["MESSAGES=2", "CRASHES=1", "KILLS=1", "REBIRTH"]),
+  deep(history("two die, somebody else loans", ["MESSAGES=2", "CRASHES=2", "OTHERS=1"])),
+  deep(
+    history("the producer dies, used again", ["MESSAGES=3", "CRASHES=1", "KILLS=1", "REBIRTH", "OTHERS=1"]),
+  ),
+  history("lets go of a block that is wanted", ["CRASHES=0", "BUG_NO_WANTED"], NOT_EXCLUSIVE),
+  history("wanted behind the look at head", ["CRASHES=0", "BUG_WANTED_AFTER_LOOK"], NOT_EXCLUSIVE),
+  history("lets go before head is moved", ["CRASHES=0", "BUG_LET_GO_BEFORE_HEAD"], NOT_EXCLUSIVE),
+  history("forgets what was wanted", ["CRASHES=0", "BUG_LATE_FORGOTTEN"], /holders|invalid end state/),
+  history(
+    "does not wait for a send under way",
+    ["MESSAGES=2", "CRASHES=0", "BUG_SENDING_IGNORED"],
+    /before==0|last/,
+  ),
+  history(
+    "takes before senders see it",
+    ["MESSAGES=2", "CRASHES=0", "BUG_VISIBLE_AFTERWARDS"],
+    /before==0|last/,
+  ),
+  history(
+    "kept before it is published",
+    ["MESSAGES=2", "CRASHES=0", "BUG_KEPT_BEFORE_PUBLISHED"],
+    /before==0|last|holders/,
+  ),
+  history(
+    "takes from whoever holds it",
+    ["MESSAGES=2", "CRASHES=1", "KILLS=1", "OTHERS=1", "BUG_ANY_HOLDER"],
+    /holders\[b\]==/,
+  ),
+  history(
+    "index used again without quiescence",
+    ["CRASHES=1", "KILLS=1", "REBIRTH", "BUG_NO_QUIESCENCE"],
+    NOT_EXCLUSIVE,
+  ),
+  history(
+    "cleaner leaves the send under way",
+    ["MESSAGES=2", "CRASHES=1", "KILLS=1", "BUG_CLEANER_LEAVES_SENDING"],
+    DEADLOCK,
+  ),
+  history(
+    "cleaner leaves what the dead wanted",
+    ["MESSAGES=2", "CRASHES=1", "KILLS=2", "BUG_CLEANER_LEAVES_WANTED"],
+    DEADLOCK,
   ),
 
   records("producer or consumer dies", ["MESSAGES=4", "CONSUMERS=1", "CRASHES=1"]),

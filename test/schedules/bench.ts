@@ -111,6 +111,8 @@ export interface ChannelSetting {
   readonly consumers: number;
   readonly capacity: number;
   readonly blocks: number;
+  /** Frames a joiner gets first; default 0. */
+  readonly history?: number;
   /** Stalled consumers lose their lanes. */
   readonly evicts?: boolean;
 }
@@ -147,6 +149,12 @@ export class PlainParticipant {
     this.#storeSection(1);
   }
 
+  want(block: number | null): void {
+    const at = participantRecordWord(this.index) + ParticipantRecord.wantedWord;
+    const value = block === null ? 0 : block + 1;
+    stage.machine.store(Machine.at(this.region.control.words, at), value, true);
+  }
+
   #storeSection(step: number): void {
     this.#section += step;
     const at = participantRecordWord(this.index) + ParticipantRecord.sectionWord;
@@ -160,6 +168,7 @@ export function admit(region: PlainRegion, index: number): PlainParticipant {
   const record = participantRecordWord(index);
   const generation = (words[record]! >>> ParticipantRecord.generationShift) + 1;
   words[record + ParticipantRecord.sectionWord] = 0;
+  words[record + ParticipantRecord.wantedWord] = 0;
   words[record] = (generation << ParticipantRecord.generationShift) | ParticipantRecord.phaseLive;
   return new PlainParticipant(region, index);
 }
@@ -188,6 +197,7 @@ export class Bench {
       delivery: setting.delivery,
       stallTimeoutMs: setting.evicts ? 1 : 0,
       stallAction: setting.evicts ? "evict" : "none",
+      history: setting.history ?? 0,
     });
     this.#initial = this.region.memory.slice();
   }

@@ -19,12 +19,20 @@ export interface LaneScenario extends ChannelSetting {
   readonly name: string;
   readonly deaths: number;
   /** Consumers, when there are more of them than lanes: they come and go all the time. */
-  readonly turnover?: number;
+  readonly turnover?: number | undefined;
+  /** So often somebody is stopped for a while. */
+  readonly stops?: number;
+  /** A dead producer gets a successor. */
+  readonly successors?: boolean;
+  /** Sent by each producer; default 6. */
+  readonly frames?: number;
 }
 
 interface Reader {
   readonly received: number[];
   readonly fromTheStart: boolean;
+  /** What had been sent when it joined, for a history; null: nothing can be said. */
+  joined: { readonly before: number; readonly after: number } | null;
   died: boolean;
   evicted: boolean;
 }
@@ -34,6 +42,10 @@ class Run {
   readonly readers: Reader[] = [];
   readonly sent: number[] = [];
   producerDied = false;
+  /** Sends that were begun and finished, until the stream ends. */
+  begun = 0;
+  finished = 0;
+  ended = false;
   /** Consumers of the start that neither joined nor died yet. */
   joining = 0;
   constructor(
@@ -60,10 +72,13 @@ class Run {
   }
 
   startProducer(): void {
-    const participant = this.bench.admit(PRODUCER);
+    this.startProducerAs(this.bench.admit(PRODUCER));
+  }
+
+  startProducerAs(participant: PlainParticipant): void {
     this.schedule.start("producer", this.produce(participant), () => {
       this.producerDied = true;
-      this.onDeath(PRODUCER);
+      this.onDeath(PRODUCER, this.scenario.successors ? (next) => this.startProducerAs(next) : undefined);
     });
   }
 
@@ -71,8 +86,10 @@ class Run {
     const { code, channel, pool } = this.bench;
     const sender: Loose = yield* code.sender.attach(channel, participant);
     while (this.joining > 0) yield;
-    for (let i = 0; i < FRAMES; i++) yield* this.sendOne(sender, pool, participant);
+    for (let i = 0; i < (this.scenario.frames ?? FRAMES); i++) yield* this.sendOne(sender, pool, participant);
+    this.ended = true;
     yield* sender.end();
+    for (const chore of participant.chores.splice(0)) while (!(yield* chore.finishLeaving())) yield;
   }
 
   /** Died before it attached: its consumers would wait for another producer for ever, as they should. */
@@ -89,6 +106,8 @@ class Run {
     let block: number = yield* pool.loan(participant.bit);
     while (block < 0) {
       if (this.bench.setting.policy === "drop-oldest") yield* sender.dropOldestOfFullest();
+      for (const chore of participant.chores.splice(0))
+        if (!(yield* chore.finishLeaving())) participant.addChore(chore);
       yield;
       block = yield* pool.loan(participant.bit);
     }
@@ -103,9 +122,13 @@ class Run {
       soleReceiver: true,
     };
     this.sent.push(value);
+    this.begun++;
     for (;;) {
       const result = yield* sender.send(block, fields);
-      if (result !== SendResult.full) return;
+      if (result !== SendResult.full) {
+        this.finished++;
+        return;
+      }
       if (this.deserted) {
         yield* pool.clear(block, participant.bit, participant.ringer);
         return;
@@ -115,7 +138,7 @@ class Run {
   }
 
   startConsumer(participant: PlainParticipant, fromTheStart: boolean): void {
-    const reader: Reader = { received: [], fromTheStart, died: false, evicted: false };
+    const reader = newReader(fromTheStart);
     this.readers.push(reader);
     let arrived = !fromTheStart;
     const arrive = (): void => {
@@ -130,27 +153,35 @@ class Run {
     });
   }
 
-  *consume(participant: PlainParticipant, reader: Reader, arrive: () => void): Coroutine {
+  *consume(participant: PlainParticipant, first: Reader, arrive: () => void): Coroutine {
+    let reader = first;
     for (let stay = this.scenario.turnover === undefined ? 1 : 3; stay > 0; stay--) {
-      const receiver: Loose = yield* this.join(participant);
+      const receiver: Loose = yield* this.join(participant, reader);
       arrive();
       if (receiver !== null) yield* this.stay(receiver, participant, reader);
       if (reader.evicted) yield* this.comeBack(participant);
+      // With a history what one stay got may come again in the next.
+      if (this.scenario.history === undefined || stay === 1) continue;
+      reader = newReader(false);
+      this.readers.push(reader);
     }
   }
 
   /** Evicted: once more, as long as it may take. */
   *comeBack(participant: PlainParticipant): Coroutine {
-    const again: Reader = { received: [], fromTheStart: false, died: false, evicted: false };
+    const again = newReader(false);
     this.readers.push(again);
-    const receiver: Loose = yield* this.join(participant);
+    const receiver: Loose = yield* this.join(participant, again);
     if (receiver !== null) yield* this.stay(receiver, participant, again);
   }
 
   /** Null: every lane is taken. */
-  *join(participant: PlainParticipant): Generator<void, Loose, void> {
+  *join(participant: PlainParticipant, reader: Reader): Generator<void, Loose, void> {
     try {
-      return yield* this.bench.code.receiver.join(this.bench.channel, participant);
+      const before = this.finished;
+      const receiver = yield* this.bench.code.receiver.join(this.bench.channel, participant);
+      reader.joined = this.ended || this.producerDied ? null : { before, after: this.begun };
+      return receiver;
     } catch (error) {
       if (!(error instanceof InUseError)) throw error;
       return null;
@@ -159,8 +190,10 @@ class Run {
 
   *stay(receiver: Loose, participant: PlainParticipant, reader: Reader): Coroutine {
     const { pool } = this.bench;
-    for (;;) {
-      if (yield* this.take(receiver, reader)) {
+    for (let looks = 0; ; looks++) {
+      const taken: boolean = yield* this.take(receiver, reader);
+      if (looks === 0) this.checkFirst(reader, taken, receiver.tag);
+      if (taken) {
         yield* this.check(receiver.block, receiver.tag, reader);
         yield* pool.clear(receiver.block, participant.bit, participant.ringer);
       } else if (reader.evicted || (yield* receiver.streamEnd()) !== "open" || this.producerNeverCame) {
@@ -170,6 +203,24 @@ class Run {
     }
     yield* receiver.leave();
     for (const chore of participant.chores.splice(0)) while (!(yield* chore.finishLeaving())) yield;
+  }
+
+  /** A consumer that joined while the stream was open gets the last frames at once. */
+  checkFirst(reader: Reader, taken: boolean, tag: number): void {
+    const { history = 0, policy } = this.scenario;
+    if (history === 0 || reader.joined === null || reader.evicted) return;
+    const { before, after } = reader.joined;
+    if (!taken) {
+      // A head claimed by its producer counts as empty.
+      const certain = !this.bench.channel.claimedHeads || this.begun === before;
+      if (before > 0 && certain)
+        throw new Violation(`${before} frames were sent, and a consumer that joined got none`);
+      return;
+    }
+    if (tag < Math.max(0, before - history))
+      throw new Violation(`frame ${tag} first, joined after ${before}, history ${history}`);
+    if (policy === "block" && tag > Math.max(0, after - history))
+      throw new Violation(`frame ${tag} first, joined before ${after} were sent, history ${history}`);
   }
 
   /** False when there is none now, or (see {@link Reader.evicted}) never will be. */
@@ -187,6 +238,11 @@ class Run {
   *check(block: number, tag: number, reader: Reader): Coroutine {
     const last = reader.received.at(-1);
     if (last !== undefined && tag <= last) throw new Violation(`frame ${tag} came after ${last}`);
+    // A consumer that is being evicted may be faster with a later frame than its producer with an earlier one.
+    const { policy, delivery, evicts } = this.scenario;
+    const gapless = policy === "block" && delivery === "all" && !evicts && !this.producerDied;
+    if (last !== undefined && tag > last + 1 && gapless)
+      throw new Violation(`frame ${tag} came after ${last}: a hole`);
     reader.received.push(tag);
     const { words, index } = this.bench.payload(block);
     for (let look = 0; look < 3; look++) {
@@ -224,6 +280,10 @@ class Run {
   }
 }
 
+function newReader(fromTheStart: boolean): Reader {
+  return { received: [], fromTheStart, joined: null, died: false, evicted: false };
+}
+
 function consumersOf(scenario: LaneScenario): number {
   return scenario.turnover ?? scenario.consumers;
 }
@@ -238,7 +298,7 @@ export function runLanes(bench: Bench, scenario: LaneScenario, model: Model, see
   }
   run.startProducer();
   const deaths = schedule.random.below(scenario.deaths + 1);
-  schedule.run(deaths, 900);
+  schedule.run(deaths, 900, scenario.stops);
   run.verify();
   return schedule.steps;
 }

@@ -8,6 +8,8 @@ const RECOVERY = "src/ring/recovery.ts";
 const POOL = "src/ring/pool.ts";
 const DROP = "src/ring/drop-oldest.ts";
 const EVICTION = "src/ring/eviction.ts";
+const KEEPER = "src/ring/history-keeper.ts";
+const TAKER = "src/ring/history-taker.ts";
 
 export interface NamedMutation extends Mutation {
   readonly what: string;
@@ -232,5 +234,116 @@ export const EVICTION_MUTATIONS: readonly NamedMutation[] = [
     file: RECEIVER,
     from: "if (compareAndSwap(words, RingLayout.headWord, head, headWord(headIndex(head) + 1))) return true;",
     to: "storeRelease(words, RingLayout.headWord, headWord(headIndex(head) + 1)); return true;",
+  },
+];
+
+export const HISTORY_MUTATIONS: readonly NamedMutation[] = [
+  {
+    what: "lets go of a block that is wanted",
+    file: KEEPER,
+    from: "if (!this.#isWanted(block)) {",
+    to: "if (this.#isWanted(block) || true) {",
+  },
+  {
+    what: "late block forgotten",
+    file: KEEPER,
+    from: "if (this.#isWanted(block)) this.#late.push(block);",
+    to: "if (this.#isWanted(block)) continue;",
+  },
+  {
+    what: "head moved after the slot is written",
+    file: KEEPER,
+    from: "    storeRelease(this.#channel.words, ChannelLayout.historyHeadWord, this.#head);",
+    to: "",
+  },
+  {
+    what: "published before the slot is written",
+    file: KEEPER,
+    from: "writeLaneSlot(slots, slot",
+    to: "storeRelease(words, ChannelLayout.historyTailWord, (this.#tail + 1) | 0); writeLaneSlot(slots, slot",
+  },
+  {
+    what: "one frame too many kept",
+    file: KEEPER,
+    from: "((this.#tail - this.#head) | 0) === channel.history",
+    to: "((this.#tail - this.#head) | 0) > channel.history",
+  },
+  {
+    what: "a send does not say that it is under way",
+    file: KEEPER,
+    from: "this.#sending = (this.#sending + 1) | 0;",
+    to: "",
+  },
+  {
+    what: "a dead producer's send stays under way",
+    file: KEEPER,
+    from: "if ((sending & 1) === 1) storeRelease(words, ChannelLayout.sendingWord, (sending + 1) | 0);",
+    to: "",
+  },
+  {
+    what: "a taken-back block of the history released",
+    file: SENDER,
+    from: "if (this.#history?.keeps(block)) return;",
+    to: "",
+  },
+  {
+    what: "joiner does not wait for a send under way",
+    file: TAKER,
+    from: "if ((before & 1) === 0) return true;",
+    to: "if (before !== -1) return true;",
+  },
+  {
+    what: "joiner does not say what it wants",
+    file: TAKER,
+    from: "this.#participant.want(block);",
+    to: "",
+  },
+  {
+    what: "joiner does not look at the head",
+    file: TAKER,
+    from: "if (((number - head) | 0) < 0) return Taken.gone;",
+    to: "",
+  },
+  {
+    what: "joiner's bit not among the takers",
+    file: TAKER,
+    from: "fetchOr(channel.words, ChannelLayout.takersWord, this.#participant.bit);",
+    to: "",
+  },
+  {
+    what: "joiner does not look at its lane",
+    file: TAKER,
+    from: "slotSequence(this.slots, at) >= first",
+    to: "slotSequence(this.slots, at) >= Number.POSITIVE_INFINITY",
+  },
+  {
+    what: "takes one frame too few",
+    file: TAKER,
+    from: "back <= this.#channel.history",
+    to: "back < this.#channel.history",
+  },
+  {
+    what: "history before it is seen by senders",
+    file: RECEIVER,
+    from: "storeRelease(words, RingLayout.consumerOwnerWord, owner);\n        if (history > 0) receiver.#takeHistory(history);",
+    to: "if (history > 0) receiver.#takeHistory(history);\n        storeRelease(words, RingLayout.consumerOwnerWord, owner);",
+  },
+  {
+    what: "frames not received are not let go",
+    file: RECEIVER,
+    from: "    this.#dropPending();",
+    to: "",
+  },
+  {
+    what: "recovery leaves what the dead wanted",
+    file: RECOVERY,
+    from: "storeRelease(words, record + ParticipantRecord.wantedWord, 0);",
+    to: "",
+  },
+  {
+    what: "recovery leaves the history open",
+    file: RECOVERY,
+    from: "if (channel.history > 0) closeHistory(channel);",
+    to: "",
   },
 ];

@@ -15,6 +15,7 @@ import type { Model } from "./machine.ts";
 import {
   DROP_MUTATIONS,
   EVICTION_MUTATIONS,
+  HISTORY_MUTATIONS,
   LANE_MUTATIONS,
   type NamedMutation,
   SPSC_MUTATIONS,
@@ -91,6 +92,9 @@ const LOSSY = { ...RELIABLE, mode: "lossy" } as const;
 
 const SMALL = { consumers: 2, capacity: 2, blocks: 3, deaths: 2 } as const;
 
+const HISTORY = { ...SMALL, delivery: "all", history: 2, blocks: 5, turnover: 3 } as const;
+const TIGHT = { history: 1, blocks: 2, turnover: 2, frames: 12, deaths: 0, stops: 20 } as const;
+
 const TOPOLOGIES: readonly Topology[] = [
   {
     name: "SPSC ring",
@@ -125,6 +129,18 @@ const TOPOLOGIES: readonly Topology[] = [
       lanes({ ...SMALL, name: "evict, one", policy: "block", delivery: "one", evicts: true }),
     ],
     mutations: EVICTION_MUTATIONS,
+  },
+  {
+    name: "lanes with history",
+    scenarios: [
+      lanes({ ...HISTORY, name: "block", policy: "block" }),
+      lanes({ ...HISTORY, name: "block, one frame", policy: "block", ...TIGHT }),
+      lanes({ ...HISTORY, name: "successors", policy: "block", ...TIGHT, deaths: 2, successors: true }),
+      lanes({ ...HISTORY, name: "drop-newest", policy: "drop-newest" }),
+      lanes({ ...HISTORY, name: "drop-oldest", policy: "drop-oldest" }),
+      lanes({ ...HISTORY, name: "evict", policy: "block", evicts: true, turnover: undefined }),
+    ],
+    mutations: HISTORY_MUTATIONS,
   },
   {
     name: "queue, one consumer",

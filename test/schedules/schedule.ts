@@ -18,6 +18,7 @@ export class Violation extends Error {}
 
 /** After so many steps at random everybody runs in turn; after ten times as many the schedule hangs. */
 const RANDOM_STEPS = 4000;
+const STOP_STEPS = 400;
 
 export class Schedule {
   readonly random: Random;
@@ -30,6 +31,8 @@ export class Schedule {
   /** Those that are not asleep. */
   #awake: readonly Thread[] = this.#threads;
   steps = 0;
+  #stopped: string | null = null;
+  #continueAt = 0;
 
   constructor(seed: number, model: Model, memory: Int32Array) {
     this.random = new Random(seed);
@@ -66,17 +69,38 @@ export class Schedule {
     this.#awake = asleep.size === 0 ? this.#threads : this.#threads.filter(({ name }) => !asleep.has(name));
   }
 
-  /** Runs until all have ended. `deaths` of those that may die are killed, each at a step in the first `within`. */
-  run(deaths: number, within: number): void {
+  /**
+   * Runs until all have ended. `deaths` of those that may die are killed, each at a step in the first `within`; `stops` times whoever took the
+   * last step takes none for a while.
+   */
+  run(deaths: number, within: number, stops = 0): void {
     const deathSteps = new Set<number>();
     for (let i = 0; i < deaths; i++) deathSteps.add(this.random.below(within));
+    const stopSteps = new Set<number>();
+    for (let i = 0; i < stops; i++) stopSteps.add(this.random.below(within));
     for (let turn = 0; this.#threads.length > 0; turn++) {
       if (++this.steps > 11 * RANDOM_STEPS) {
         throw new Violation(`${this.#threads.map((thread) => thread.name).join(", ")} never end`);
       }
       if (deathSteps.delete(this.steps)) this.#kill();
+      if (stopSteps.delete(this.steps)) this.#stopLast();
+      if (this.#stopped !== null && (this.steps >= this.#continueAt || this.#awake.length === 0))
+        this.#continue();
       if (this.#threads.length > 0) this.#step(this.#next(turn));
     }
+  }
+
+  #stopLast(): void {
+    if (this.#last === null || this.#stopped !== null) return;
+    this.#stopped = this.#last.name;
+    this.#continueAt = this.steps + this.random.below(STOP_STEPS);
+    this.#asleep.add(this.#stopped);
+    this.#findAwake();
+  }
+
+  #continue(): void {
+    if (this.#stopped !== null) this.wake(this.#stopped);
+    this.#stopped = null;
   }
 
   #next(turn: number): Thread {
