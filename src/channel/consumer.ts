@@ -17,6 +17,8 @@ export interface ConsumerOptions {
 }
 
 export class FrameConsumer implements Disposable, AsyncIterable<Frame>, Condition {
+  /** See {@link Condition}. */
+  readonly yieldsCpu = true;
   readonly #channel: ChannelGeometry;
   readonly #participant: Participant;
   readonly #receiver: LaneReceiver;

@@ -13,6 +13,8 @@ interface Arrival<T> {
 }
 
 export class MessageConsumer<T = unknown> implements Disposable, AsyncIterable<T>, Condition {
+  /** See {@link Condition}. */
+  readonly yieldsCpu = true;
   readonly #rx: RecordConsumer;
   readonly #codec: Codec;
   readonly #name: string;

@@ -18,9 +18,6 @@ export interface RecordConsumerOptions {
   readonly reconnect?: boolean;
 }
 
-/** A waiting consumer spins for so long before it asks to be woken. */
-const SPIN_MS = 0.02;
-
 export class RecordConsumer
   extends RecordReader
   implements Disposable, AsyncIterable<Uint8Array<ArrayBuffer>>, Condition
@@ -44,7 +41,7 @@ export class RecordConsumer
     this.#records = records;
     this.#participant = participant;
     this.#reconnect = options.reconnect ?? false;
-    this.#polled = { ready: () => this.#hasNews() };
+    this.#polled = { ready: () => this.#hasNews(), yieldsCpu: true };
     this.#forgetRegion = records.region.onClose(() => this.close());
   }
 
@@ -111,11 +108,11 @@ export class RecordConsumer
     const { strategy = "spin-then-futex" } = options;
     if (strategy === "spin") return doorbell.block(this.#polled, timeoutMs, "spin");
     // While it spins nobody has to wake it.
-    if (strategy !== "futex" && doorbell.block(this.#polled, Math.min(SPIN_MS, timeoutMs), "spin"))
-      return true;
+    const deadlineMs = performance.now() + timeoutMs;
+    if (strategy !== "futex" && doorbell.spinBriefly(this.#polled, timeoutMs)) return true;
     // Before the doorbell's fence, which then serves for both: {@link ready} needs none of its own.
     this.ask(this.participant.index);
-    return doorbell.block(this, Math.max(0, timeoutMs - SPIN_MS), "futex");
+    return doorbell.block(this, Math.max(0, deadlineMs - performance.now()), "futex");
   }
 
   /** Like {@link block}, leaving the event loop free. Rejects with the signal's reason. */

@@ -52,6 +52,7 @@ const library = dlopen("libc.so.6", {
   pread: { args: ["i32", "ptr", "u64", "i64"], returns: FFIType.i64_fast },
   pwrite: { args: ["i32", "ptr", "u64", "i64"], returns: FFIType.i64_fast },
   read: { args: ["i32", "ptr", "u64"], returns: FFIType.i64_fast },
+  sched_yield: { args: [], returns: "i32" },
   sendto: { args: ["i32", "ptr", "u64", "i32", "ptr", "u32"], returns: FFIType.i64_fast },
   socket: { args: ["i32", "i32", "i32"], returns: "i32" },
   // Typed for the calls made here: addresses are `ptr`, because a double as `i64` takes a slow conversion.

@@ -9,6 +9,11 @@ export function gettid(): number {
   return libc.gettid();
 }
 
+/** Lets the other runnable threads of this CPU run first (sched_yield); returns at once when there are none. */
+export function yieldCpu(): void {
+  libc.sched_yield();
+}
+
 /** Inode of this process's pid namespace: pids compare only where it is equal. 0 when /proc does not tell. */
 export function pidNamespaceInode(): number {
   try {

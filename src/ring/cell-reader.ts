@@ -18,6 +18,8 @@ const MOST_TRIES = 64;
 const NO_VALUE = -1;
 
 export class CellReader implements Waitable {
+  /** See {@link Condition}. */
+  readonly yieldsCpu = true;
   /** The cell's words: after `peek` the value is at word `at`. */
   readonly cellWords: Int32Array;
   at = 0;

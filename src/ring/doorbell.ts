@@ -10,11 +10,14 @@ import { bindUnix, datagramSocket, sendByteTo, unixAddress } from "../ffi/socket
 import { compareAndSwap, loadAfterFence, pause, sleepersFence, storeRelease } from "../memory/atomics.ts";
 import type { ControlArea } from "../memory/control.ts";
 import { ParticipantRecord, participantRecordWord, WORD_BYTES } from "../memory/layout.ts";
+import { Courtesy } from "./courtesy.ts";
 import { type LifeListener, lifePath, lifeWatch } from "./life.ts";
 
 /** Something that may become true by another participant's doing. `ready` must not block and must not allocate. */
 export interface Condition {
   ready(): boolean;
+  /** Spinning for it lets others run: set where the one who waits has a message to get, not where it has one to send ({@link Courtesy}). */
+  readonly yieldsCpu?: boolean;
 }
 
 /** How a blocking wait passes the time: never sleep, spin for a while and then sleep in the kernel, or sleep at once. */
@@ -170,6 +173,7 @@ export class Doorbell implements Disposable {
   readonly #life: LifeListener;
   readonly #pending = new Set<PendingWait>();
   readonly #suspects = new Set<string>();
+  readonly #courtesy = new Courtesy();
   /** Notices of deaths come; else the event loop looks every {@link SLICE_MS}. Null: not asked for yet. */
   #noticed: boolean | null = null;
   #sleepNumber: number;
@@ -214,8 +218,8 @@ export class Doorbell implements Disposable {
     if (condition.ready()) return true;
     const startMs = performance.now();
     const deadlineMs = startMs + timeoutMs;
-    const spinUntilMs = strategy === "spin" ? Number.POSITIVE_INFINITY : startMs + SPIN_MS;
-    if (strategy !== "futex" && this.#spin(condition, deadlineMs, spinUntilMs)) return true;
+    if (strategy === "spin" && this.#spin(condition, deadlineMs, Number.POSITIVE_INFINITY)) return true;
+    if (strategy === "spin-then-futex" && this.spinBriefly(condition, timeoutMs)) return true;
     while (performance.now() < deadlineMs && !this.#closed) {
       if (this.#sleep(condition, Math.min(SLICE_MS, deadlineMs - performance.now()))) return true;
       this.#vigil.recoverDead();
@@ -223,15 +227,24 @@ export class Doorbell implements Disposable {
     return condition.ready();
   }
 
+  /** Spins for 20 µs at most, or the time limit; true when ready. */
+  spinBriefly(condition: Condition, timeoutMs: number): boolean {
+    const startMs = performance.now();
+    return this.#spin(condition, startMs + timeoutMs, startMs + SPIN_MS);
+  }
+
   /** Spins until ready (true), `deadlineMs` or `spinUntilMs` (false). */
   #spin(condition: Condition, deadlineMs: number, spinUntilMs: number): boolean {
-    let nextSliceMs = performance.now() + SLICE_MS;
+    const brief = Number.isFinite(spinUntilMs);
+    const yields = brief && condition.yieldsCpu === true && this.#courtesy.begin();
+    let nowMs = performance.now();
+    let nextSliceMs = nowMs + SLICE_MS;
     for (;;) {
       for (let i = 0; i < SPINS_PER_CLOCK_READ; i++) {
         if (condition.ready()) return true;
         pause();
       }
-      const nowMs = performance.now();
+      nowMs = yields ? this.#courtesy.yield(nowMs) : performance.now();
       if (nowMs >= deadlineMs || nowMs >= spinUntilMs || this.#closed) return false;
       if (nowMs >= nextSliceMs) {
         nextSliceMs = nowMs + SLICE_MS;

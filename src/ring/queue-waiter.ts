@@ -8,6 +8,8 @@ import type { AwaitOptions, BlockOptions } from "./ring.ts";
 import { Sleepers } from "./sleepers.ts";
 
 export class QueueWaiter implements Condition {
+  /** See {@link Condition}. */
+  readonly yieldsCpu = true;
   private readonly queue: QueueGeometry;
   private readonly participant: Participant;
   private readonly message: Condition;

@@ -41,7 +41,7 @@ export interface WaitOptions {
 
 /** For waits that block the thread. */
 export interface BlockOptions extends WaitOptions {
-  /** Default `spin-then-futex`: 20 µs of spinning, then a kernel sleep. */
+  /** Default `spin-then-futex`: up to 20 µs of spinning, then a kernel sleep. */
   readonly strategy?: WaitStrategy;
 }
 
