@@ -5,7 +5,7 @@ import type { Binaries } from "./build.ts";
 import { FILE_BLOCKS_OFFSET } from "./file-layout.ts";
 import type { Job, PeerResult } from "./job.ts";
 import { createSharedRegion } from "./shared-region.ts";
-import type { PeerCommand, System } from "./systems.ts";
+import type { PeerCommand, System } from "./system.ts";
 
 const TIMEOUT_MS = 60_000;
 

@@ -7,7 +7,8 @@ import { allowedCpus, choosePair, describeMachine } from "./machine.ts";
 import { MEASURES, TARGETS, VALIDITY } from "./measures.ts";
 import { PLACEMENT_LIMITS_NS } from "./probe.ts";
 import { FOREIGN_LIMIT, type MeasureResult, MeasureRun } from "./rounds.ts";
-import { SYSTEMS, type System } from "./systems.ts";
+import type { System } from "./system.ts";
+import { SYSTEMS } from "./systems.ts";
 import { formatTable, type Report } from "./table.ts";
 
 const HELP = `usage: bun bench/main.ts [options]

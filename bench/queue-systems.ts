@@ -3,7 +3,7 @@ import type { Binaries } from "./build.ts";
 import { FILE_THERE_OFFSET } from "./file-layout.ts";
 import type { Job } from "./job.ts";
 import type { Measure } from "./measures.ts";
-import type { PeerCommand, System, Volume } from "./systems.ts";
+import type { PeerCommand, System, Volume } from "./system.ts";
 
 const PEER = `${import.meta.dir}/peers/queue-stream.ts`;
 /** Messages of all producers in a leg: a multiple of the burst for each of them. */

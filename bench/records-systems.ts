@@ -1,7 +1,7 @@
 /** Who takes part in the measures of records and broadcast: physring's, and the same protocol in C (include/physring_records.h). */
 import type { Job } from "./job.ts";
 import type { Measure } from "./measures.ts";
-import type { PeerCommand, System, Volume } from "./systems.ts";
+import type { PeerCommand, System, Volume } from "./system.ts";
 
 const PEER = `${import.meta.dir}/peers/records-stream.ts`;
 /** Records in a leg of about 30 ms: a multiple of the burst. */

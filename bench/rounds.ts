@@ -9,7 +9,8 @@ import { type Launcher, RunError, type RunResult, runOnce } from "./launch.ts";
 import { foreignShare, readCpuTime } from "./machine.ts";
 import type { Measure } from "./measures.ts";
 import { type Placement, type Probe, probePlacement } from "./probe.ts";
-import { jobFor, type System } from "./systems.ts";
+import type { System } from "./system.ts";
+import { jobFor } from "./systems.ts";
 
 export interface RoundOptions {
   readonly cpus: readonly [number, number];

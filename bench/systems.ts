@@ -1,35 +1,10 @@
 /** The systems side by side: which measures each can do, with how many messages, and which processes run it. */
-import type { Binaries } from "./build.ts";
 import { FILE_BACK_OFFSET, FILE_BLOCKS_OFFSET, FILE_THERE_OFFSET } from "./file-layout.ts";
 import type { Job } from "./job.ts";
 import { FRAME_CAPACITY, type Measure } from "./measures.ts";
 import { QUEUE_SYSTEMS } from "./queue-systems.ts";
 import { RECORDS_SYSTEMS } from "./records-systems.ts";
-
-/** How many messages: `warm` legs let the engine compile, `legs` legs are timed. */
-export interface Volume {
-  readonly leg: number;
-  readonly warm: number;
-  readonly legs: number;
-}
-
-/** A process to start: its command without the pinning. The driver's result is the row's; the other only confirms the checksum. */
-export interface PeerCommand {
-  readonly role: string;
-  readonly command: readonly string[];
-  readonly cpu: number;
-}
-
-export interface System {
-  readonly id: string;
-  readonly title: string;
-  /** Null: this system cannot do that measure. */
-  volume(measure: Measure): Volume | null;
-  /** `first` is started before `second`. */
-  peers(job: Job, cpus: readonly [number, number], binaries: Binaries): readonly PeerCommand[];
-  /** What the two ends share, made by the harness before they start. */
-  readonly shared: "region" | "file" | "none";
-}
+import type { PeerCommand, System, Volume } from "./system.ts";
 
 const PEERS = `${import.meta.dir}/peers`;
 

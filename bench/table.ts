@@ -2,7 +2,7 @@
 import { type Row, ratioToC, rowOf, type Verdict } from "./figures.ts";
 import type { Machine } from "./machine.ts";
 import { FOREIGN_LIMIT, type MeasureResult } from "./rounds.ts";
-import type { System } from "./systems.ts";
+import type { System } from "./system.ts";
 
 /** Three significant digits with a unit prefix: 283 M, 45.9 k. */
 export function formatRate(perSecond: number): string {

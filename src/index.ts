@@ -29,7 +29,7 @@ export { type ObjectInfo, Region } from "./memory/region.ts";
 export { Cell, type CellOptions } from "./ring/cell.ts";
 export type { CellReader } from "./ring/cell-reader.ts";
 export type { CellWriter } from "./ring/cell-writer.ts";
-export type { DeathEvent } from "./ring/deaths.ts";
+export type { DeathEvent, RecoveryEvent } from "./ring/deaths.ts";
 export * from "./ring/errors.ts";
 export { FreeBlock } from "./ring/free-block.ts";
 export type { DeliveryName, PolicyName } from "./ring/layout.ts";
@@ -41,7 +41,7 @@ export type { QueueConsumer } from "./ring/queue-consumer.ts";
 export type { ConsumersModeName } from "./ring/queue-layout.ts";
 export type { QueueProducer } from "./ring/queue-producer.ts";
 export type { QueueTaker } from "./ring/queue-taker.ts";
-export type { RecoveryEvent } from "./ring/recovery.ts";
+
 export {
   type AwaitOptions,
   type BlockOptions,

@@ -7,7 +7,7 @@
  *     frame?.bytes.fill(0x80);
  *     if (frame) producer.send(frame);
  */
-import type { AppearOptions } from "../memory/backing.ts";
+import type { AppearOptions } from "../memory/appear.ts";
 import type { DirectoryEntry } from "../memory/directory.ts";
 import { ObjectKind } from "../memory/layout.ts";
 import type { Region } from "../memory/region.ts";

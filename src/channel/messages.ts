@@ -11,7 +11,7 @@
  * What is decoded is a plain value: nothing in it aliases shared memory, so there is nothing to release. A type parameter is a promise
  * among the programs; whoever must not trust its peers checks what it gets.
  */
-import type { AppearOptions } from "../memory/backing.ts";
+import type { AppearOptions } from "../memory/appear.ts";
 import type { Region } from "../memory/region.ts";
 import { Codec, decodeShapes, encodeShapes, type Shape } from "./codec.ts";
 import { MessageConsumer } from "./message-consumer.ts";

@@ -9,7 +9,7 @@
  *     for await (const bytes of rx) …                    // or: while (rx.next()) … rx.bytes, rx.offset, rx.length; rx.release()
  */
 
-import type { AppearOptions } from "../memory/backing.ts";
+import type { AppearOptions } from "../memory/appear.ts";
 import { ObjectKind } from "../memory/layout.ts";
 import type { Region } from "../memory/region.ts";
 import { ArgumentError, InUseError } from "../ring/errors.ts";

@@ -10,8 +10,8 @@
  *     const position = await client.call({ axis: 1, to: 30 }, { timeoutMs: 1000 });
  */
 
+import type { AppearOptions } from "../memory/appear.ts";
 import { loadAfterFence } from "../memory/atomics.ts";
-import type { AppearOptions } from "../memory/backing.ts";
 import { ObjectKind } from "../memory/layout.ts";
 import type { Region } from "../memory/region.ts";
 import { InUseError } from "../ring/errors.ts";

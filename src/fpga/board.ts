@@ -5,8 +5,8 @@
 import { existsSync, readFileSync } from "node:fs";
 import { closeFile, openFile } from "../ffi/files.ts";
 import { type Mapping, mapShared } from "../ffi/mapping.ts";
+import { retryUntil } from "../memory/appear.ts";
 import { loadAcquire, pause, storePlain, storeRelease } from "../memory/atomics.ts";
-import { retryUntil } from "../memory/backing.ts";
 import { LINE_BYTES, WORD_BYTES } from "../memory/layout.ts";
 import { boardDirectory, type MemoryOrder, RegisterFile } from "../memory/register-file.ts";
 import type { SyncBatch } from "../memory/sync-batch.ts";

@@ -2,10 +2,10 @@
 import { readFileSync } from "node:fs";
 import { SystemError } from "../ffi/errors.ts";
 import { bufferAddress, fileStatus, ioctl, openFile, withFile } from "../ffi/files.ts";
-import { asRegionError } from "./backing.ts";
 import { RegionError } from "./errors.ts";
 import type { SyncMode } from "./region-options.ts";
 import { SYNC_BATCH_RANGES, SyncBatch } from "./sync-batch.ts";
+import { asRegionError } from "./system-errors.ts";
 import {
   BufferInfo,
   CompositeWord,

@@ -11,9 +11,10 @@ import {
   setFileSize,
   withFile,
 } from "../ffi/files.ts";
-import { asRegionError, type Backing, setFileAccess, tryUse } from "./backing.ts";
+import { type Backing, setFileAccess, tryUse } from "./backing.ts";
 import { RegionError } from "./errors.ts";
 import type { CreateFileOptions } from "./shm.ts";
+import { asRegionError } from "./system-errors.ts";
 
 export interface MemfdTarget {
   readonly name: string;

@@ -1,7 +1,8 @@
 /** From a name to the files of a region: dispatch to the backends, and the first look at the superblock. */
 import { fileStatus, makeDirectory, pathStatus, readAt, removeTree, unlinkFile } from "../ffi/files.ts";
 import { mapPlain } from "../ffi/mapping.ts";
-import { type Backing, closeBacking, isCreating, retryUntil } from "./backing.ts";
+import { retryUntil } from "./appear.ts";
+import { type Backing, closeBacking, isCreating } from "./backing.ts";
 import { RegionError } from "./errors.ts";
 import { HEADER_BYTES, WORD_BYTES } from "./layout.ts";
 import { createMemfdBacking, openMemfd } from "./memfd.ts";

@@ -7,7 +7,7 @@
 import { release } from "node:os";
 import { fileStatus, removeEmptyDirectory, removeTree, reopen } from "../ffi/files.ts";
 import { isByteLocked, tryLockByte } from "../ffi/locks.ts";
-import { type AppearOptions, retryUntilAsync } from "./backing.ts";
+import { type AppearOptions, retryUntilAsync } from "./appear.ts";
 import {
   type DeviceAddress,
   type PhysicalAddress,

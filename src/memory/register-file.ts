@@ -11,9 +11,9 @@
 import { closeFile, openFile } from "../ffi/files.ts";
 import { mapRegisters, type RegisterMapping } from "../ffi/machine-code.ts";
 import { PAGE_BYTES } from "../ffi/mapping.ts";
-import { asRegionError } from "./backing.ts";
 import { RegionError } from "./errors.ts";
 import { sharedMemoryDirectory } from "./names.ts";
+import { asRegionError } from "./system-errors.ts";
 
 /** 32-bit registers at byte offsets that are multiples of 4. Each call is one access. */
 export interface Registers {

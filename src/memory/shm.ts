@@ -14,19 +14,13 @@ import {
   withFile,
 } from "../ffi/files.ts";
 import { tryLockByte } from "../ffi/locks.ts";
-import {
-  asRegionError,
-  type Backing,
-  hasLiveParticipant,
-  isNamed,
-  retryUntil,
-  setFileAccess,
-  tryUse,
-} from "./backing.ts";
+import { retryUntil } from "./appear.ts";
+import { type Backing, hasLiveParticipant, isNamed, setFileAccess, tryUse } from "./backing.ts";
 import { RegionError } from "./errors.ts";
 import { LOCK_BASE_OFFSET, LockByte, Superblock } from "./layout.ts";
 import { doorbellDirectoryOf, sharedMemoryDirectory } from "./names.ts";
 import { readSuperblock, SUPERBLOCK_WORDS } from "./superblock.ts";
+import { asRegionError } from "./system-errors.ts";
 
 export interface ShmTarget {
   readonly name: string;

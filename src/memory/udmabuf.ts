@@ -16,15 +16,8 @@ import {
 } from "../ffi/files.ts";
 import { tryLockByte, trySharedLockByte, unlockByte } from "../ffi/locks.ts";
 import { mapPlain } from "../ffi/mapping.ts";
-import {
-  asRegionError,
-  type Backing,
-  hasLiveParticipant,
-  isNamed,
-  retryUntil,
-  setFileAccess,
-  tryUse,
-} from "./backing.ts";
+import { retryUntil } from "./appear.ts";
+import { type Backing, hasLiveParticipant, isNamed, setFileAccess, tryUse } from "./backing.ts";
 import { DeviceBuffer } from "./device-buffer.ts";
 import { refuseOverlap } from "./device-overlap.ts";
 import { RegionError } from "./errors.ts";
@@ -40,6 +33,7 @@ import {
 import { sidecarPath } from "./names.ts";
 import type { CheckedCreateOptions, CheckedOpenOptions } from "./region-options.ts";
 import { hasMagic, isUnfinished, readInstanceId } from "./superblock.ts";
+import { asRegionError } from "./system-errors.ts";
 
 export interface UdmabufTarget {
   readonly name: string;

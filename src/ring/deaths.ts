@@ -4,7 +4,20 @@
  */
 import { loadAcquire, loadHint, storePlain, storeRelease } from "../memory/atomics.ts";
 import { Control, ParticipantRecord, participantRecordWord, WORD_BYTES } from "../memory/layout.ts";
-import type { RecoveryEvent } from "./recovery.ts";
+import type { Quarantine } from "./hardware-recovery.ts";
+
+/** What was cleaned up behind a participant. */
+export interface RecoveryEvent {
+  /** Slot and generation of the dead participant. */
+  readonly participant: number;
+  readonly generation: number;
+  /** Blocks whose hold was taken from it. */
+  readonly blocksReclaimed: number;
+  /** Objects that could not be cleaned because their headers are corrupt. */
+  readonly corruptObjects: number;
+  /** Hardware queues that did not go idle: their blocks are not free. */
+  readonly quarantined: readonly Quarantine[];
+}
 
 /** A participant of the region died; everything it held has been cleaned up. */
 export interface DeathEvent {

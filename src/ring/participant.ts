@@ -17,11 +17,11 @@ import {
   WORD_BYTES,
 } from "../memory/layout.ts";
 import type { Region } from "../memory/region.ts";
-import { type DeathEvent, DeathRoll, readParticipantName } from "./deaths.ts";
+import { type DeathEvent, DeathRoll, type RecoveryEvent, readParticipantName } from "./deaths.ts";
 import { Doorbell, DoorbellRinger } from "./doorbell.ts";
 import { ParticipantLimitError, StalledError } from "./errors.ts";
 import { LifeFile } from "./life.ts";
-import { cleanParticipant, quiet, type RecoveryEvent } from "./recovery.ts";
+import { cleanParticipant, quiet } from "./recovery.ts";
 
 const CAPACITY = ParticipantRecord.capacity;
 const LOOK_INTERVAL_MS = 50;

@@ -3,6 +3,7 @@
  * which step is the whole protocol, so the steps are named after its table.
  */
 
+import type { AppearOptions } from "../memory/appear.ts";
 import {
   compareAndSwap,
   fetchAnd,
@@ -12,7 +13,6 @@ import {
   loadHint,
   storePlain,
 } from "../memory/atomics.ts";
-import type { AppearOptions } from "../memory/backing.ts";
 import type { RegionOffset } from "../memory/brands.ts";
 import { regionOffset } from "../memory/brands.ts";
 import type { DirectoryEntry } from "../memory/directory.ts";

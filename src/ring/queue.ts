@@ -7,7 +7,7 @@
  *
  * Order: first in, first out for each producer, none between producers.
  */
-import type { AppearOptions } from "../memory/backing.ts";
+import type { AppearOptions } from "../memory/appear.ts";
 import { ObjectKind } from "../memory/layout.ts";
 import type { Region } from "../memory/region.ts";
 import { ArgumentError, InUseError } from "./errors.ts";

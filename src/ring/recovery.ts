@@ -9,7 +9,7 @@ import { Directory, ObjectKind, ParticipantRecord, participantRecordWord } from 
 import type { Region } from "../memory/region.ts";
 import { detachFromCell, openCellGeometry } from "./cell-geometry.ts";
 import { type ChannelGeometry, openChannelGeometry } from "./channel-geometry.ts";
-import { recordDeath } from "./deaths.ts";
+import { type RecoveryEvent, recordDeath } from "./deaths.ts";
 import { type DoorbellRinger, removeDoorbell } from "./doorbell.ts";
 import { completeClaim } from "./drop-oldest.ts";
 import { CorruptError } from "./errors.ts";
@@ -26,19 +26,6 @@ import { cursorOwnerWord, RecordsLayout } from "./records-layout.ts";
 import { openRingGeometry } from "./ring-geometry.ts";
 import { openServiceGeometry } from "./service-geometry.ts";
 import { ServiceLayout } from "./service-layout.ts";
-
-/** What was cleaned up behind a participant. */
-export interface RecoveryEvent {
-  /** Slot and generation of the dead participant. */
-  readonly participant: number;
-  readonly generation: number;
-  /** Blocks whose hold was taken from it. */
-  readonly blocksReclaimed: number;
-  /** Objects that could not be cleaned because their headers are corrupt. */
-  readonly corruptObjects: number;
-  /** Hardware queues that did not go idle: their blocks are not free. */
-  readonly quarantined: readonly Quarantine[];
-}
 
 /** True when no participant that is live or dying is inside a claim: then `except`'s slot may be used again (§8 step 8). */
 export function quiet(region: Region, except: number): boolean {

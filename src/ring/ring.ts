@@ -5,8 +5,9 @@
  *     using tx = ring.producer();
  *     const rx = Ring.open(region, "commands").consumer();                               // another
  */
+
+import type { AppearOptions } from "../memory/appear.ts";
 import { loadAfterFence } from "../memory/atomics.ts";
-import type { AppearOptions } from "../memory/backing.ts";
 import type { DirectoryEntry } from "../memory/directory.ts";
 import { ObjectKind } from "../memory/layout.ts";
 import type { Region } from "../memory/region.ts";
