@@ -35,6 +35,8 @@ export interface Adapter {
   readonly policies: readonly PolicyName[];
   /** What was sent waits for a receiver that comes later; else receivers get what is sent from then on. */
   readonly keeps: boolean;
+  /** So many of the last messages a receiver that comes later gets all the same, from a sender that is there; default 0. */
+  readonly history?: number;
   /** Only the newest value is to be had, again and again. */
   readonly latestOnly: boolean;
   /** A second sender is refused. */
@@ -192,45 +194,48 @@ const cell: Adapter = {
 
 const FRAME_BYTES = 256;
 
-const frames: Adapter = {
-  name: "channel of frames",
-  policies: ["block", "fail", "drop-newest", "drop-oldest"],
-  keeps: false,
-  latestOnly: false,
-  oneSender: true,
-  create: (region, capacity, policy) =>
-    void Channel.create(region, NAME, { frameBytes: FRAME_BYTES, laneCapacity: capacity, policy }),
-  sender(region) {
-    const tx = Channel.open(region, NAME).producer();
-    return {
-      send(value) {
-        const frame = tx.tryLoan()!;
-        frame.bytes.fill(value);
-        const sent = tx.trySend(frame);
-        if (sent === null) frame.release();
-        return sent === true;
-      },
-      close: () => tx.close(),
-    };
-  },
-  receiver(region) {
-    const rx = Channel.open(region, NAME).consumer({ reconnect: true });
-    return {
-      receive() {
-        using frame = rx.tryReceive();
-        if (frame === null) return null;
-        const [value] = frame.bytes;
-        if (!frame.bytes.every((byte) => byte === value)) throw new Error("torn frame");
-        return value!;
-      },
-      close: () => rx.close(),
-    };
-  },
-  corrupt: (region) => poke(Channel.open(region, NAME).geometry.lanes[0]!, RingLayout.tailWord),
-  spoil: (region) => {
-    Channel.open(region, NAME).geometry.words[ChannelLayout.laneCountWord] = IMPOSSIBLE;
-  },
-};
+function frames(history: number): Adapter {
+  return {
+    name: `channel of frames${history > 0 ? ", history" : ""}`,
+    history,
+    policies: ["block", "fail", "drop-newest", "drop-oldest"],
+    keeps: false,
+    latestOnly: false,
+    oneSender: true,
+    create: (region, capacity, policy) =>
+      void Channel.create(region, NAME, { frameBytes: FRAME_BYTES, laneCapacity: capacity, policy, history }),
+    sender(region) {
+      const tx = Channel.open(region, NAME).producer();
+      return {
+        send(value) {
+          const frame = tx.tryLoan()!;
+          frame.bytes.fill(value);
+          const sent = tx.trySend(frame);
+          if (sent === null) frame.release();
+          return sent === true;
+        },
+        close: () => tx.close(),
+      };
+    },
+    receiver(region) {
+      const rx = Channel.open(region, NAME).consumer({ reconnect: true });
+      return {
+        receive() {
+          using frame = rx.tryReceive();
+          if (frame === null) return null;
+          const [value] = frame.bytes;
+          if (!frame.bytes.every((byte) => byte === value)) throw new Error("torn frame");
+          return value!;
+        },
+        close: () => rx.close(),
+      };
+    },
+    corrupt: (region) => poke(Channel.open(region, NAME).geometry.lanes[0]!, RingLayout.tailWord),
+    spoil: (region) => {
+      Channel.open(region, NAME).geometry.words[ChannelLayout.laneCountWord] = IMPOSSIBLE;
+    },
+  };
+}
 
 function corruptTail(region: Region): () => void {
   return poke(Records.open(region, NAME).geometry.words, RecordsLayout.tailWord);
@@ -312,7 +317,8 @@ export const adapters: readonly Adapter[] = [
   queue("one"),
   queue("many"),
   cell,
-  frames,
+  frames(0),
+  frames(2),
   records,
   messages,
 ];

@@ -50,7 +50,7 @@ async function killedPeer(job: object): Promise<void> {
 }
 
 function conforms(backend: Backend, adapter: Adapter): void {
-  const { latestOnly, policies, keeps } = adapter;
+  const { latestOnly, policies, keeps, history = 0 } = adapter;
   /** Before anything is sent, where that is needed. */
   const early = (stage: Stage): Receiver | null => (keeps ? null : adapter.receiver(stage.b));
   const late = (stage: Stage, receiver: Receiver | null): Receiver => receiver ?? adapter.receiver(stage.b);
@@ -70,9 +70,11 @@ function conforms(backend: Backend, adapter: Adapter): void {
   test("a receiver that joins late gets what is there", () => {
     using stage = new Stage(backend, adapter);
     const sender = adapter.sender(stage.a);
-    for (const value of [1, 2, 3]) sender.send(value);
+    const values = [1, 2, 3];
+    for (const value of values) sender.send(value);
     const receiver = adapter.receiver(stage.b);
-    expect(all(receiver)).toEqual(latestOnly ? [3] : keeps ? [1, 2, 3] : []);
+    const newest = values.slice(values.length - (latestOnly ? 1 : history));
+    expect(all(receiver)).toEqual(keeps && !latestOnly ? values : newest);
     sender.send(4);
     expect(all(receiver)).toEqual([4]);
   });

@@ -12,6 +12,7 @@ import type { Random } from "../support/random.ts";
 import type { Actor } from "./actor-roles.ts";
 import type { Ledger } from "./ledger.ts";
 import { cell } from "./parts-cell.ts";
+import { framesHistory } from "./parts-history.ts";
 import { queueDropOldest, queueMany, queueOne } from "./parts-queue.ts";
 import { recordsEvicting, recordsLossy, recordsReliable } from "./parts-records.ts";
 import { service } from "./parts-service.ts";
@@ -50,4 +51,5 @@ export const topologies: readonly Topology[] = [
   recordsReliable,
   recordsEvicting,
   recordsLossy,
+  framesHistory,
 ];
