@@ -109,9 +109,14 @@ export class MessageConsumer<T = unknown> implements Disposable, AsyncIterable<T
   }
 
   /** Messages until the stream ends. */
-  async *[Symbol.asyncIterator](): AsyncGenerator<T, void, void> {
+  [Symbol.asyncIterator](): AsyncGenerator<T, void, void> {
+    return this.messages();
+  }
+
+  /** The same with a limit for each wait and a signal. */
+  async *messages(options: AwaitOptions = {}): AsyncGenerator<T, void, void> {
     for (;;) {
-      const arrival = this.#arrival() ?? (await attemptAsync(this.#next, {}));
+      const arrival = this.#arrival() ?? (await attemptAsync(this.#next, options));
       if (arrival.end) return;
       yield arrival.value as T;
     }

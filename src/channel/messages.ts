@@ -13,11 +13,12 @@
  */
 import type { AppearOptions } from "../memory/appear.ts";
 import type { Region } from "../memory/region.ts";
+import type { OpenOptions } from "../ring/ring.ts";
 import { Codec, decodeShapes, encodeShapes, type Shape } from "./codec.ts";
 import { MessageConsumer } from "./message-consumer.ts";
 import { MessageProducer } from "./message-producer.ts";
 import type { RecordConsumerOptions } from "./record-consumer.ts";
-import { Records, type RecordsOptions } from "./records.ts";
+import { Records, type RecordsExpectation, type RecordsOptions } from "./records.ts";
 
 /** What a message channel is created with; everything is stored in the segment. */
 export interface MessagesOptions extends Omit<RecordsOptions, "annotation"> {
@@ -44,11 +45,11 @@ export class Messages<T = unknown> {
     return new Messages<T>(Records.create(region, name, { ...rest, annotation: encodeShapes(shapes) }));
   }
 
-  /** Opens one by name, waiting for it if asked to. @throws CorruptError when its shapes make no sense */
+  /** Opens one by name as {@link Records.open} does. @throws CorruptError when its shapes make no sense */
   static open<T = unknown>(
     region: Region,
     name: string,
-    options: { readonly waitMs?: number } = {},
+    options: OpenOptions & RecordsExpectation = {},
   ): Messages<T> {
     return new Messages<T>(Records.open(region, name, options));
   }
@@ -57,7 +58,7 @@ export class Messages<T = unknown> {
   static async openAsync<T = unknown>(
     region: Region,
     name: string,
-    options: AppearOptions = {},
+    options: AppearOptions & RecordsExpectation = {},
   ): Promise<Messages<T>> {
     return new Messages<T>(await Records.openAsync(region, name, options));
   }

@@ -160,9 +160,14 @@ export class RecordConsumer
   }
 
   /** Copies of the records until the stream ends. */
-  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array<ArrayBuffer>, void, void> {
+  [Symbol.asyncIterator](): AsyncGenerator<Uint8Array<ArrayBuffer>, void, void> {
+    return this.records();
+  }
+
+  /** The same with a limit for each wait and a signal. */
+  async *records(options: AwaitOptions = {}): AsyncGenerator<Uint8Array<ArrayBuffer>, void, void> {
     for (;;) {
-      const record = await this.receiveAsync();
+      const record = await this.receiveAsync(options);
       if (record === null) return;
       yield record;
     }

@@ -201,12 +201,17 @@ export class RecordProducer extends RecordWriter implements Disposable {
     this.commit(payload.length);
   }
 
-  /** Resolves when at least `count` consumers are attached. @throws WaitTimeoutError */
+  /** Resolves when at least `count` consumers are attached. @throws WaitTimeoutError; ArgumentError when there can never be so many */
   async waitForConsumers(count: number, options: AwaitOptions = {}): Promise<void> {
+    const { name, maxConsumers } = this.#records;
+    if (count > maxConsumers)
+      throw new ArgumentError(
+        `records ${name}: ${count} consumers cannot attach, at most ${maxConsumers} (lossy readers do not attach)`,
+      );
     const enough: Condition = { ready: () => this.consumerCount() >= count };
     const timeoutMs = options.timeoutMs ?? Number.POSITIVE_INFINITY;
     if (!(await this.#participant.doorbell.wait(enough, timeoutMs, options.signal)))
-      throw new WaitTimeoutError(`${count} consumers of records ${this.#records.name}`, timeoutMs);
+      throw new WaitTimeoutError(`${count} consumers of records ${name}`, timeoutMs);
   }
 
   #assertOpen(): void {

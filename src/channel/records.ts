@@ -10,9 +10,11 @@
  */
 
 import type { AppearOptions } from "../memory/appear.ts";
+import type { DirectoryEntry } from "../memory/directory.ts";
 import { ObjectKind } from "../memory/layout.ts";
 import type { Region } from "../memory/region.ts";
 import { ArgumentError, InUseError } from "../ring/errors.ts";
+import { expectShape } from "../ring/expect-shape.ts";
 import type { PolicyName } from "../ring/layout.ts";
 import { attachOwner, detachOwner } from "../ring/owner.ts";
 import { Participant } from "../ring/participant.ts";
@@ -46,6 +48,11 @@ export interface RecordsOptions {
   readonly annotation?: Uint8Array;
 }
 
+/** What an opener relies on; undefined: anything. */
+export type RecordsExpectation = Partial<
+  Pick<RecordsOptions, "capacityBytes" | "mode" | "maxConsumers" | "policy" | "history">
+>;
+
 export class Records {
   readonly region: Region;
   readonly geometry: RecordsGeometry;
@@ -73,16 +80,35 @@ export class Records {
     return new Records(region, geometry);
   }
 
-  /** Opens records by name, waiting for them if asked to; their shape comes from the segment. */
-  static open(region: Region, name: string, options: OpenOptions = {}): Records {
-    const entry = region.directory.open(name, ObjectKind.records, options.waitMs);
-    return new Records(region, openRecordsGeometry(region, entry));
+  /**
+   * Opens records by name, waiting for them if asked to. Their shape comes from the segment; what is given here is what the caller relies on.
+   * @throws RegionError `OBJECT_NOT_FOUND`, `OBJECT_KIND`, `OBJECT_SHAPE`
+   */
+  static open(region: Region, name: string, options: OpenOptions & RecordsExpectation = {}): Records {
+    return Records.#checked(region, region.directory.open(name, ObjectKind.records, options.waitMs), options);
   }
 
   /** {@link open}, waiting in the event loop; without a time limit by default. */
-  static async openAsync(region: Region, name: string, options: AppearOptions = {}): Promise<Records> {
+  static async openAsync(
+    region: Region,
+    name: string,
+    options: AppearOptions & RecordsExpectation = {},
+  ): Promise<Records> {
     const entry = await region.directory.openAsync(name, ObjectKind.records, options);
-    return new Records(region, openRecordsGeometry(region, entry));
+    return Records.#checked(region, entry, options);
+  }
+
+  static #checked(region: Region, entry: DirectoryEntry, expected: RecordsExpectation): Records {
+    const geometry = openRecordsGeometry(region, entry);
+    const { capacityBytes, mode, maxConsumers, policy, history } = expected;
+    expectShape<RecordsExpectation>(`records ${entry.name}`, geometry, {
+      capacityBytes,
+      mode,
+      maxConsumers,
+      policy,
+      history,
+    });
+    return new Records(region, geometry);
   }
 
   /** @internal Records that are part of something larger. */

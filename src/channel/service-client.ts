@@ -1,4 +1,5 @@
 /** A client of a service: sends requests, and gives each response to whoever asked. */
+import { MAX_TIMER_MS } from "../ffi/clock.ts";
 import { loadAfterFence } from "../memory/atomics.ts";
 import type { Condition } from "../ring/doorbell.ts";
 import { ArgumentError, RemoteError, ServerGoneError, WaitTimeoutError } from "../ring/errors.ts";
@@ -125,9 +126,10 @@ export class ServiceClient<Request = unknown, Response = unknown> implements Dis
       };
       const onAbort = (): void => settle(null, signal?.reason);
       const leftMs = deadlineMs - performance.now();
-      const timer = Number.isFinite(leftMs)
-        ? setTimeout(() => settle(null, this.#timeout(options)), Math.max(0, leftMs))
-        : undefined;
+      const timer =
+        leftMs <= MAX_TIMER_MS
+          ? setTimeout(() => settle(null, this.#timeout(options)), Math.max(0, leftMs))
+          : undefined;
       signal?.addEventListener("abort", onAbort);
       this.#calls.set(correlation, { serverStay, settle });
     });

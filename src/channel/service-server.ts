@@ -199,8 +199,13 @@ export class ServiceServer<Request = unknown, Response = unknown>
   }
 
   /** Requests for ever. */
-  async *[Symbol.asyncIterator](): AsyncGenerator<ServiceRequest<Request, Response>, void, void> {
-    for (;;) yield await this.receiveAsync();
+  [Symbol.asyncIterator](): AsyncGenerator<ServiceRequest<Request, Response>, void, void> {
+    return this.requests();
+  }
+
+  /** The same with a limit for each wait and a signal. */
+  async *requests(options: AwaitOptions = {}): AsyncGenerator<ServiceRequest<Request, Response>, void, void> {
+    for (;;) yield await this.receiveAsync(options);
   }
 
   /**

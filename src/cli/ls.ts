@@ -85,6 +85,10 @@ function ends(participants: readonly number[]): string {
   return participants.length === 0 ? "nobody" : participants.map(end).join(", ");
 }
 
+function drops(counters: { readonly droppedNewest: number; readonly droppedOldest: number }): string {
+  return `dropped newest ${count(counters.droppedNewest)}, oldest ${count(counters.droppedOldest)}`;
+}
+
 function objectText(object: ObjectReport): string {
   const head = `${object.kind} ${object.name}`;
   switch (object.kind) {
@@ -94,7 +98,6 @@ function objectText(object: ObjectReport): string {
       return `${head}  ${object.freeBlocks}/${object.blockCount} blocks free for frames of ${bytes(object.frameBytes)}`;
     case "channel": {
       const { counters } = object;
-      const dropped = counters.dropped + counters.droppedNewest + counters.droppedOldest;
       const history = object.history > 0 ? `, history ${count(object.history)}` : "";
       const consumers = object.consumers.map(
         ({ participant, queued }) => `${end(participant)} (queue ${queued}/${object.laneCapacity})`,
@@ -102,7 +105,7 @@ function objectText(object: ObjectReport): string {
       return (
         `${head}  ${object.policy}, ${object.delivery}${history}${object.ended ? ", ended" : ""}  ${end(object.producer)} -> ` +
         `${consumers.length === 0 ? "nobody" : consumers.join(", ")}  published ${count(counters.published)}, ` +
-        `dropped ${count(dropped)}, unclaimed ${count(counters.unclaimed)}, rejected ${count(counters.rejected)}, evicted ${count(counters.evicted)}`
+        `${drops(counters)}, without a block ${count(counters.dropped)}, unclaimed ${count(counters.unclaimed)}, rejected ${count(counters.rejected)}, evicted ${count(counters.evicted)}`
       );
     }
     case "records": {
@@ -114,7 +117,8 @@ function objectText(object: ObjectReport): string {
       return (
         `${head}  ${bytes(object.capacityBytes)}, ${lossy ? "lossy" : object.policy}${object.ended ? ", ended" : ""}  ` +
         `${end(object.producer)} -> ${lossy ? "any reader" : consumers.length === 0 ? "nobody" : consumers.join(", ")}  ` +
-        `published ${count(object.published)}, dropped ${count(counters.droppedNewest)}, evicted ${count(counters.evicted)}`
+        `published ${count(object.published)}, dropped ${count(counters.droppedNewest)}, refused ${count(counters.failed)}, ` +
+        `waits ${count(counters.blocked)}, evicted ${count(counters.evicted)}`
       );
     }
     case "hardware queue": {
@@ -125,12 +129,11 @@ function objectText(object: ObjectReport): string {
       return `${head}  version ${count(object.version)}, up to ${bytes(object.valueBytes)} in ${object.bufferCount} buffers  ${end(object.writer)} -> any reader`;
     case "queue": {
       const { counters } = object;
-      const dropped = counters.droppedNewest + counters.droppedOldest;
       return (
         `${head}  ${object.policy}, ${object.manyConsumers ? "many consumers" : "one consumer"}${object.ended ? ", ended" : ""}  ` +
         `${ends(object.producers)} -> ${ends(object.consumers)}  ${object.producers.length}/${object.maxProducers} lanes of ` +
         `${count(object.laneCapacity)} x ${bytes(object.slotBytes)} in use, queued ${count(counters.queued)}, ` +
-        `dropped ${count(dropped)}, refused ${count(counters.refused)}, waits ${count(counters.waits)}`
+        `${drops(counters)}, refused ${count(counters.refused)}, waits ${count(counters.waits)}`
       );
     }
     case "service": {

@@ -3,6 +3,7 @@
  * many rings it waits on. A wake-up costs a system call only when somebody sleeps.
  */
 import { chmodSync, rmSync } from "node:fs";
+import { MAX_TIMER_MS } from "../ffi/clock.ts";
 import { EventLoopReader } from "../ffi/event-loop-reader.ts";
 import { closeFile } from "../ffi/files.ts";
 import { futexWait, futexWake } from "../ffi/futex.ts";
@@ -298,9 +299,8 @@ export class Doorbell implements Disposable {
         },
       };
       const onAbort = (): void => wait.reject(signal?.reason);
-      const timer = Number.isFinite(timeoutMs)
-        ? setTimeout(() => this.#lookFor(wait, true), timeoutMs)
-        : undefined;
+      const timer =
+        timeoutMs <= MAX_TIMER_MS ? setTimeout(() => this.#lookFor(wait, true), timeoutMs) : undefined;
       signal?.addEventListener("abort", onAbort);
       this.#pending.add(wait);
       if (this.#pending.size === 1) this.#begin();

@@ -1,7 +1,7 @@
 /** The executable itself, `physring ls`, and input from ffmpeg. */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { writeFileSync } from "node:fs";
-import { Channel, Records, Region } from "../../src/index.ts";
+import { Channel, Queue, Records, Region } from "../../src/index.ts";
 import { type DemoReport, demo, physring, SharedDirectory } from "./command.ts";
 
 setDefaultTimeout(90_000);
@@ -50,6 +50,13 @@ test("ls: objects, participants, counters, and what is no region", async () => {
     const sender = records.producer();
     using follower = Records.open(reader, "log").consumer();
     sender.send(new Uint8Array(20));
+    using refusing = Records.create(region, "tight", { capacityBytes: 4096, policy: "fail" }).producer();
+    using _idle = Records.open(reader, "tight").consumer();
+    while (refusing.tryReserve(2000)) refusing.commit(2000);
+    expect(() => refusing.send(new Uint8Array(2000))).toThrow(/no room/);
+    const dropping = { slotBytes: 16, capacity: 2, policy: "drop-oldest" } as const;
+    using jobs = Queue.create(region, "jobs", dropping).producer();
+    for (let i = 0; i < 5; i++) jobs.commit(jobs.reserve(1));
     writeFileSync(`${shm.path}/physring.garbage`, "not a region");
     const { code, stdout } = await physring(["ls", "--json"], shm);
     expect(code).toBe(1);
@@ -67,7 +74,9 @@ test("ls: objects, participants, counters, and what is no region", async () => {
       [process.pid, true],
       [process.pid, true],
     ]);
-    const [pool, frames, log] = listed.objects;
+    const [pool, frames, log, tightLog, queue] = listed.objects;
+    expect(tightLog.counters).toEqual({ droppedNewest: 0, failed: 1, blocked: 0, evicted: 0 });
+    expect(queue.counters).toEqual({ queued: 2, droppedNewest: 0, droppedOldest: 3, refused: 0, waits: 0 });
     expect(follower.next()).toBe(true);
     expect(log).toMatchObject({
       kind: "records",
@@ -90,8 +99,11 @@ test("ls: objects, participants, counters, and what is no region", async () => {
     expect(text.stdout).toContain("4/6 blocks");
     expect(text.stdout).toContain("published 3");
     expect(text.stdout).toContain(
-      "records log  4.10 kB, block  participant 1 -> participant 0 (32 B behind)  published 1",
+      "records log  4.10 kB, block  participant 1 -> participant 0 (32 B behind)  published 1, dropped 0, refused 0, waits 0, evicted 0",
     );
+    expect(text.stdout).toContain("published 2, dropped 0, refused 1, waits 0, evicted 0");
+    expect(text.stdout).toContain("queued 2, dropped newest 0, oldest 3, refused 0, waits 0");
+    expect(text.stdout).toContain("published 3, dropped newest 0, oldest 0, without a block 0");
     await Bun.file(`${shm.path}/physring.garbage`).delete();
   } finally {
     Region.destroy("listed");

@@ -2,8 +2,10 @@
 import { describe, expect, test } from "bun:test";
 import {
   Channel,
+  listParticipants,
   listRegions,
   Messages,
+  Participant,
   Pool,
   Queue,
   Records,
@@ -31,6 +33,22 @@ describe("listing", () => {
     Region.destroy(pair.name);
     expect(listRegions().some(({ name }) => name === pair.name)).toBe(false);
   });
+});
+
+test("participants are at most 31, and who comes next is told so", () => {
+  using pair = new RegionPair("crowd");
+  const crowd = Array.from({ length: 29 }, () => Region.open(pair.name));
+  try {
+    for (const region of [pair.a, pair.b, ...crowd]) Participant.of(region);
+    expect(listParticipants(pair.a.control).map(({ index }) => index)).toEqual([...Array(31).keys()]);
+    using late = Region.open(pair.name);
+    const error = expectCode("PARTICIPANT_LIMIT", () => Participant.of(late));
+    expect(error.message).toContain(`region ${pair.name} has 31 live participants, its limit; close one`);
+    crowd[3]!.close();
+    expect(Participant.of(late).index).toBe(5);
+  } finally {
+    for (const region of crowd) region.close();
+  }
 });
 
 describe("waiting for what is not there yet", () => {
@@ -99,5 +117,11 @@ describe("what is not as expected", () => {
     expectCode("OBJECT_SHAPE", () => Channel.open(pair.b, "frames", { frameBytes: 4095 }));
     expect(Ring.open(pair.b, "ring", SHAPE).geometry).toMatchObject(SHAPE);
     expect(Channel.open(pair.b, "frames", { frameBytes: 4096, policy: "drop-oldest" }).name).toBe("frames");
+    Records.create(pair.a, "log", { capacityBytes: 4096, mode: "lossy" });
+    const mode = expectCode("OBJECT_SHAPE", () => Records.open(pair.b, "log", { mode: "reliable" }));
+    expect(mode.message).toContain("records log has mode lossy, not reliable");
+    const history = Messages.openAsync(pair.b, "log", { capacityBytes: 4096, history: 5 });
+    expect(await history.catch((error: RegionError) => error.code)).toBe("OBJECT_SHAPE");
+    expect(Messages.open(pair.b, "log", { capacityBytes: 4096, mode: "lossy" }).name).toBe("log");
   });
 });
