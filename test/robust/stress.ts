@@ -1,13 +1,24 @@
 /**
- * Stress of the work queue and the cell with real processes, more of them than processors: every message carries its producer, its
- * number and a check word; consumers verify order, the runner that each message arrived just once. Indices start just below 2^32.
+ * Stress of ring, work queue, frames and cell with real processes, more of them than processors: every message carries its producer,
+ * its number and a check word; consumers verify order, the runner that each message arrived just once. Indices start just below 2^32.
  *
  *     bun test/robust/stress.ts --messages 100000000 [--only "many"] [--json]
  *
  * Waits spin for 20 µs and then sleep, so a lost wake-up shows as a run that takes 50 ms more for each; one that hangs ends with a fault.
  */
 import { parseArgs } from "node:util";
-import { Cell, Queue, type QueueConsumer, type QueueTaker, Region } from "../../src/index.ts";
+import {
+  Cell,
+  Channel,
+  Queue,
+  type QueueConsumer,
+  type QueueProducer,
+  type QueueTaker,
+  Region,
+  Ring,
+  type RingConsumer,
+  type RingProducer,
+} from "../../src/index.ts";
 import { CellLayout } from "../../src/ring/cell-layout.ts";
 import { RingLayout } from "../../src/ring/layout.ts";
 import { OrphanGuard, RUNNER_VARIABLE } from "../support/orphan.ts";
@@ -23,8 +34,9 @@ const BEFORE_WRAP = -1000;
 
 interface Role {
   readonly region: string;
-  readonly role: "producer" | "consumer" | "writer" | "reader";
+  readonly role: keyof typeof RUN;
   readonly index: number;
+  /** Of each producer. */
   readonly messages: number;
   readonly producers: number;
 }
@@ -50,9 +62,27 @@ function checkWord(producer: number, number: number): number {
   return Math.imul(number ^ (producer << 24), 0x9e3779b1) | 0;
 }
 
+const SENT: Report = { received: 0, sums: [], faults: [] };
+
+function ringName(index: number): string {
+  return `r${index}`;
+}
+
 function produce({ region: name, index, messages }: Role): Report {
   using region = Region.open(name);
   using tx = Queue.open(region, "q").producer();
+  fill(tx, index, messages);
+  return SENT;
+}
+
+function produceRing({ region: name, index, messages }: Role): Report {
+  using region = Region.open(name);
+  using tx = Ring.open(region, ringName(index)).producer();
+  fill(tx, index, messages);
+  return SENT;
+}
+
+function fill(tx: RingProducer | QueueProducer, index: number, messages: number): void {
   const { words } = tx;
   for (let number = 0; number < messages; ) {
     const n = tx.reserve(Math.min(BURST, messages - number));
@@ -65,20 +95,28 @@ function produce({ region: name, index, messages }: Role): Report {
     if (n > 0) tx.commit(n);
     else tx.block();
   }
-  return { received: 0, sums: [], faults: [] };
 }
 
 function consume({ region: name, producers }: Role): Report {
   using region = Region.open(name);
   const queue = Queue.open(region, "q");
-  using rx: QueueConsumer | QueueTaker = queue.geometry.sharedHeads
-    ? queue.taker({ burst: BURST })
-    : queue.consumer();
+  using rx = queue.geometry.sharedHeads ? queue.taker({ burst: BURST }) : queue.consumer();
+  return drain(rx, producers, Number.POSITIVE_INFINITY);
+}
+
+function consumeRing({ region: name, index, messages, producers }: Role): Report {
+  using region = Region.open(name);
+  using rx = Ring.open(region, ringName(index)).consumer();
+  return drain(rx, producers, messages);
+}
+
+/** Until so many messages were received, or a queue is over. */
+function drain(rx: QueueConsumer | QueueTaker | RingConsumer, producers: number, messages: number): Report {
   const last = new Int32Array(producers).fill(-1);
   const sums = new Float64Array(producers);
   const faults: string[] = [];
   let received = 0;
-  for (;;) {
+  while (received < messages) {
     const n = "take" in rx ? rx.take(BURST) : rx.peek(BURST);
     for (let i = 0, at: number = rx.at; i < n; i++, at += 4) {
       const producer = rx.words[at]!;
@@ -93,11 +131,39 @@ function consume({ region: name, producers }: Role): Report {
     received += n;
     if ("release" in rx) rx.release(n);
     if (n > 0 || rx.block({ timeoutMs: STUCK_MS })) continue;
-    if (rx.ended) break;
+    if ("ended" in rx && rx.ended) break;
     faults.push(`nothing came for ${STUCK_MS} ms after ${received} messages`);
     break;
   }
   return { received, sums: [...sums], faults };
+}
+
+function sendFrames({ region: name, messages }: Role): Report {
+  using region = Region.open(name);
+  using tx = Channel.open(region, "f").producer();
+  for (let number = 0; number < messages; number++) {
+    const frame = tx.loan()!;
+    frame.tag = number;
+    frame.bytes.fill(number & 0xff);
+    tx.send(frame);
+  }
+  return SENT;
+}
+
+function receiveFrames({ region: name, messages }: Role): Report {
+  using region = Region.open(name);
+  using rx = Channel.open(region, "f").consumer();
+  const faults: string[] = [];
+  let number = 0;
+  for (; number < messages && faults.length === 0; number++) {
+    using frame = rx.receive({ timeoutMs: STUCK_MS });
+    if (frame === null) break;
+    const { tag, sequence, bytes } = frame;
+    if (tag !== number || sequence !== number)
+      faults.push(`frame ${sequence} (${tag}) came where ${number} was due`);
+    if (!bytes.every((byte) => byte === (number & 0xff))) faults.push(`frame ${number} is torn`);
+  }
+  return { received: number, sums: [], faults };
 }
 
 function write({ region: name, messages }: Role): Report {
@@ -109,7 +175,7 @@ function write({ region: name, messages }: Role): Report {
     for (let i = 0; i < VALUE_WORDS; i++) words[at + i] = number + i;
     writer.commit();
   }
-  return { received: 0, sums: [], faults: [] };
+  return SENT;
 }
 
 function read({ region: name, messages }: Role): Report {
@@ -138,7 +204,16 @@ function read({ region: name, messages }: Role): Report {
   return { received, sums: [], faults };
 }
 
-const RUN = { producer: produce, consumer: consume, writer: write, reader: read } as const;
+const RUN = {
+  "ring producer": produceRing,
+  "ring consumer": consumeRing,
+  "queue producer": produce,
+  "queue consumer": consume,
+  "frame producer": sendFrames,
+  "frame consumer": receiveFrames,
+  writer: write,
+  reader: read,
+} satisfies Record<string, (role: Role) => Report>;
 
 async function start(role: Role): Promise<Report> {
   const child = Bun.spawn([process.execPath, import.meta.path, "--role", JSON.stringify(role)], {
@@ -182,13 +257,22 @@ async function queueStress(
     messages: each,
     producers,
   });
-  const sources = Array.from({ length: producers }, (_, i) => start(role("producer", i)));
-  const sinks = Array.from({ length: consumers }, (_, i) => start(role("consumer", i)));
+  const sources = Array.from({ length: producers }, (_, i) => start(role("queue producer", i)));
+  const sinks = Array.from({ length: consumers }, (_, i) => start(role("queue consumer", i)));
   // Before that, an early consumer would take a queue nobody has joined for one that is over.
   const produced = await Promise.all(sources);
   queue.end();
   const consumed = await Promise.all(sinks);
-  const faults = [...produced, ...consumed].flatMap((report) => report.faults);
+  return [
+    ...produced.flatMap((report) => report.faults),
+    ...faultsOf(consumed, producers, each),
+    ...queue.geometry.lanes.flatMap(({ words }) => roundFaults(words, RingLayout.headWord)),
+  ];
+}
+
+/** What consumers found, and whether each number of each producer came just once. */
+function faultsOf(consumed: readonly Report[], producers: number, each: number): string[] {
+  const faults = consumed.flatMap((report) => report.faults);
   for (let producer = 0; producer < producers; producer++) {
     const sum = consumed.reduce((total, report) => total + (report.sums[producer] ?? 0), 0);
     if (sum !== (each * (each - 1)) / 2)
@@ -199,9 +283,61 @@ async function queueStress(
   return faults;
 }
 
+/** Indices started just below 2^32: the run must have gone beyond. */
+function roundFaults(words: Int32Array, index: number): string[] {
+  return words[index]! < 0 ? [`index ${words[index]! >>> 0} did not go round`] : [];
+}
+
+/** Several rings at the same time, two processes each. */
+async function ringStress(region: Region, count: number, messages: number): Promise<string[]> {
+  const each = Math.ceil(messages / count);
+  const indices = Array.from({ length: count }, (_, index) => index);
+  const shape = { slotBytes: SLOT_BYTES, capacity: CAPACITY };
+  const rings = indices.map((index) => Ring.create(region, ringName(index), shape).geometry.words);
+  for (const words of rings) words[RingLayout.tailWord] = words[RingLayout.headWord] = BEFORE_WRAP;
+  const run = (role: Role["role"], index: number): Promise<Report> =>
+    start({ region: region.name, role, index, messages: each, producers: count });
+  const produced = indices.map((index) => run("ring producer", index));
+  const consumed = await Promise.all(indices.map((index) => run("ring consumer", index)));
+  const sent = await Promise.all(produced);
+  return [
+    ...sent.flatMap((report) => report.faults),
+    ...faultsOf(consumed, count, each),
+    ...rings.flatMap((words) => roundFaults(words, RingLayout.headWord)),
+  ];
+}
+
+/** Every consumer gets every frame, in order. */
+async function frameStress(region: Region, consumers: number, messages: number): Promise<string[]> {
+  const { geometry } = Channel.create(region, "f", {
+    frameBytes: 64,
+    metaBytes: 0,
+    maxConsumers: consumers,
+    laneCapacity: 64,
+  });
+  for (const lane of geometry.lanes)
+    for (const word of [RingLayout.tailWord, RingLayout.preparedWord, RingLayout.headWord])
+      lane[word] = BEFORE_WRAP;
+  const role = { region: region.name, index: 0, messages, producers: 1 };
+  const receiving = Array.from({ length: consumers }, () => start({ ...role, role: "frame consumer" }));
+  while (geometry.lanes.some((lane) => (lane[RingLayout.consumerOwnerWord]! & 0xff) === 0))
+    await Bun.sleep(5);
+  const sent = await start({ ...role, role: "frame producer" });
+  const received = await Promise.all(receiving);
+  const faults = [sent, ...received].flatMap((report) => report.faults);
+  for (const report of received)
+    if (report.received !== messages) faults.push(`${report.received} of ${messages} frames arrived`);
+  return [...faults, ...geometry.lanes.flatMap((lane) => roundFaults(lane, RingLayout.headWord))];
+}
+
 async function cellStress(region: Region, readers: number, messages: number): Promise<string[]> {
-  const { geometry } = Cell.create(region, "v", { valueBytes: VALUE_WORDS * 4, buffers: 8 });
-  geometry.words[CellLayout.latestWord] = 0;
+  const cell = Cell.create(region, "v", { valueBytes: VALUE_WORDS * 4, buffers: 8 });
+  cell.geometry.words[CellLayout.latestWord] = BEFORE_WRAP - 1;
+  {
+    // Value 0, so that readers find one.
+    using writer = cell.writer();
+    writer.write(new Uint8Array(Int32Array.from({ length: VALUE_WORDS }, (_, i) => i).buffer));
+  }
   const role = (kind: Role["role"], index: number): Role => ({
     region: region.name,
     role: kind,
@@ -213,12 +349,22 @@ async function cellStress(region: Region, readers: number, messages: number): Pr
     start(role("writer", 0)),
     ...Array.from({ length: readers }, (_, i) => start(role("reader", i))),
   ];
-  return (await Promise.all(runs)).flatMap((report) => report.faults);
+  const faults = (await Promise.all(runs)).flatMap((report) => report.faults);
+  return [...faults, ...roundFaults(cell.geometry.words, CellLayout.latestWord)];
 }
 
-const TOPOLOGIES: Readonly<
-  Record<string, { processes: number; run(region: Region, messages: number): Promise<string[]> }>
-> = {
+interface Topology {
+  readonly processes: number;
+  /** Part of the messages that this topology gets; default all. */
+  readonly share?: number;
+  run(region: Region, messages: number): Promise<string[]>;
+}
+
+const TOPOLOGIES: Readonly<Record<string, Topology>> = {
+  "ring, two at a time": {
+    processes: 4,
+    run: (region, messages) => ringStress(region, 2, messages),
+  },
   "queue, 3 producers, one consumer": {
     processes: 4,
     run: (region, messages) => queueStress(region, 3, 1, messages),
@@ -227,30 +373,40 @@ const TOPOLOGIES: Readonly<
     processes: 6,
     run: (region, messages) => queueStress(region, 3, 3, messages),
   },
-  // A value is 256 bytes and read whole: a tenth of the count takes as long.
+  // Each frame is loaned, filled, sent, checked and released by itself.
+  "frames, 3 consumers": {
+    processes: 4,
+    share: 0.1,
+    run: (region, messages) => frameStress(region, 3, messages),
+  },
   "cell, 3 readers": {
     processes: 4,
-    run: (region, messages) => cellStress(region, 3, Math.ceil(messages / 10)),
+    run: (region, messages) => cellStress(region, 3, messages),
   },
 };
 
-/** @param messages of each topology (values of a cell: a tenth) */
+/** @param messages of each topology */
 export async function stressTest(messages: number, only = ""): Promise<StressResult> {
   const startMs = performance.now();
   const topologies: Record<string, { messages: number; processes: number; seconds: number }> = {};
   const faults: string[] = [];
-  for (const [title, { processes, run }] of Object.entries(TOPOLOGIES)) {
+  for (const [title, { processes, share = 1, run }] of Object.entries(TOPOLOGIES)) {
     if (!title.includes(only)) continue;
+    const count = Math.ceil(messages * share);
     const name = ownRegion(`stress-run-${process.pid}-${Object.keys(topologies).length}`);
     const region = Region.create(name, { size: "1MiB" });
     const beganMs = performance.now();
     try {
-      for (const fault of await run(region, messages)) faults.push(`${title}: ${fault}`);
+      for (const fault of await run(region, count)) faults.push(`${title}: ${fault}`);
     } finally {
       region.close();
       destroyOwned(name);
     }
-    topologies[title] = { messages, processes, seconds: Math.round(performance.now() - beganMs) / 1000 };
+    topologies[title] = {
+      messages: count,
+      processes,
+      seconds: Math.round(performance.now() - beganMs) / 1000,
+    };
   }
   return { topologies, faults, seconds: Math.round(performance.now() - startMs) / 1000 };
 }
