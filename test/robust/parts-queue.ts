@@ -1,5 +1,14 @@
 /** The work queue in the kill test: producers and consumers of all kinds; every message once, in its producer's order. */
-import { type PolicyName, Queue, type QueueConsumer, type QueueTaker, type Region } from "../../src/index.ts";
+import {
+  type PolicyName,
+  Queue,
+  type QueueConsumer,
+  type QueueProducer,
+  type QueueTaker,
+  type Region,
+  type RingConsumer,
+  type RingProducer,
+} from "../../src/index.ts";
 import { RingLayout } from "../../src/ring/layout.ts";
 import type { Random } from "../support/random.ts";
 import { type Actor, PATIENCE_MS, ready, strategyOf } from "./actor-roles.ts";
@@ -7,10 +16,10 @@ import { Ledger, MOST_NUMBERS } from "./ledger.ts";
 import type { Aftermath, Topology } from "./parts.ts";
 
 const NAME = "q";
-const SLOT_BYTES = 32;
+export const SLOT_BYTES = 32;
 const SLOT_WORDS = SLOT_BYTES / 4;
 const PRODUCERS = 3;
-const BURST = 8;
+export const BURST = 8;
 
 /** Word k of a message; words 0 and 1 are its incarnation and number. */
 function wordOf(incarnation: number, number: number, k: number): number {
@@ -35,10 +44,14 @@ async function waitFor(
   else end.block({ timeoutMs: PATIENCE_MS, strategy: strategyOf(wait) });
 }
 
-async function produce(actor: Actor, region: Region): Promise<void> {
+export async function produceInto(
+  actor: Actor,
+  region: Region,
+  attach: () => QueueProducer | RingProducer,
+): Promise<void> {
   const { incarnation } = actor.options;
   using ledger = Ledger.open(`${region.name}-ledger`);
-  using tx = await actor.attach("producer", () => Queue.open(region, NAME).producer());
+  using tx = await actor.attach("producer", attach);
   ready(actor);
   for (let number = 0; !actor.stopping; ) {
     actor.beat();
@@ -63,7 +76,7 @@ async function produce(actor: Actor, region: Region): Promise<void> {
 }
 
 /** What one consumer sees: intact messages, of each producer in order, none that somebody else had. */
-class Inbox {
+export class Inbox {
   readonly #last = new Map<number, number>();
 
   constructor(
@@ -88,9 +101,11 @@ class Inbox {
   }
 }
 
-async function consume(actor: Actor, region: Region): Promise<void> {
+type Rx = QueueConsumer | QueueTaker | RingConsumer;
+
+export async function consumeFrom(actor: Actor, region: Region, attach: () => Rx): Promise<void> {
   using ledger = Ledger.open(`${region.name}-ledger`);
-  using rx = await actor.attach("consumer", () => consumerOf(region));
+  using rx = await actor.attach("consumer", attach);
   ready(actor);
   const inbox = new Inbox(ledger, (what) => actor.fault(what), !("take" in rx));
   while (!actor.stopping) {
@@ -106,7 +121,7 @@ function consumerOf(region: Region): QueueConsumer | QueueTaker {
   return queue.geometry.sharedHeads ? queue.taker({ burst: BURST }) : queue.consumer();
 }
 
-function drainSome(rx: QueueConsumer | QueueTaker, inbox: Inbox, max: number): number {
+export function drainSome(rx: Rx, inbox: Inbox, max: number): number {
   const count = "take" in rx ? rx.take(max) : rx.peek(max);
   for (let i = 0; i < count; i++) inbox.check(rx.words, rx.at + i * rx.slotWords);
   if ("release" in rx) rx.release(count);
@@ -177,8 +192,15 @@ function topology(name: string, consumers: "one" | "many", policy: PolicyName): 
   return {
     name,
     parts: {
-      producer: { count: PRODUCERS, run: produce },
-      consumer: { count: consumers === "one" ? 1 : 3, together: true, run: consume },
+      producer: {
+        count: PRODUCERS,
+        run: (actor, region) => produceInto(actor, region, () => Queue.open(region, NAME).producer()),
+      },
+      consumer: {
+        count: consumers === "one" ? 1 : 3,
+        together: true,
+        run: (actor, region) => consumeFrom(actor, region, () => consumerOf(region)),
+      },
     },
     create: (region, random) => create(region, random, consumers, policy),
     verify,

@@ -15,6 +15,7 @@ import { cell } from "./parts-cell.ts";
 import { framesHistory } from "./parts-history.ts";
 import { queueDropOldest, queueMany, queueOne } from "./parts-queue.ts";
 import { recordsEvicting, recordsLossy, recordsReliable } from "./parts-records.ts";
+import { ring } from "./parts-ring.ts";
 import { service } from "./parts-service.ts";
 
 export interface Part {
@@ -43,6 +44,7 @@ export interface Topology {
 }
 
 export const topologies: readonly Topology[] = [
+  ring,
   queueOne,
   queueMany,
   queueDropOldest,
