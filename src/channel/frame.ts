@@ -45,8 +45,8 @@ export class Frame implements Disposable, SendFields {
   /** @internal */
   readonly soleReceiver: boolean;
   readonly #participant: Participant;
-  /** Name of the channel in whose history this frame is or was; null: it may be forwarded. */
-  readonly #history: string | null;
+  /** Where it was received; a channel with history keeps its frames. */
+  readonly #source: FrameHeader["channel"] | null;
   #offset: RegionOffset;
   #lengthBytes: number;
   #state: FrameState;
@@ -57,7 +57,7 @@ export class Frame implements Disposable, SendFields {
     this.pool = pool;
     this.block = block;
     this.#participant = participant;
-    this.#history = header !== null && header.channel.history > 0 ? header.channel.name : null;
+    this.#source = header === null ? null : header.channel;
     this.#state = header === null ? "loaned" : "received";
     this.#offset = header === null ? pool.blockOffset(block) : regionOffset(header.offset);
     this.#lengthBytes = header?.lengthBytes ?? pool.geometry.frameBytes;
@@ -157,7 +157,8 @@ export class Frame implements Disposable, SendFields {
         "a frame can be sent only through channels of its own pool, by the region handle that holds it",
       );
     }
-    if (this.#history !== null) throw new FrameSharedError(this.block, this.#history);
+    const source = this.#source;
+    if (source !== null && source.history > 0) throw new FrameSharedError(this.block, source.name);
   }
 
   #dropView(): void {

@@ -95,7 +95,7 @@ export class HistoryKeeper {
       this.#release(block);
       return;
     }
-    this.#late.push(block);
+    if (!this.#late.includes(block)) this.#late.push(block);
     this.#participant.addChore(this);
   }
 

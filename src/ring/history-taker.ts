@@ -91,18 +91,23 @@ export class HistoryTaker {
     this.slots = new Int32Array(most * LaneSlotLayout.sizeWords);
   }
 
+  /** How many were taken, and are held. */
+  get count(): number {
+    return this.#count;
+  }
+
   /**
-   * Returns how many were taken; −1 when the producer stands still in the middle of a drop. `owner`: our owner word on `lane`.
+   * Null, or in the middle of what the producer stands still. `owner`: our owner word on `lane`.
    * @throws CorruptError
    */
-  take(lane: Int32Array, owner: number): number {
+  take(lane: Int32Array, owner: number): "a drop" | null {
     const channel = this.#channel;
     // SYNC kept: acquire pairs with the producer's release store of tail.
     const tail = loadAcquire(channel.words, ChannelLayout.historyTailWord);
     const producer = ownerParticipant(loadAcquire(channel.words, ChannelLayout.producerOwnerWord));
     const first = firstOnLane(channel, lane, owner);
-    if (Number.isNaN(first)) return -1;
-    if (producer < 0) return 0;
+    if (Number.isNaN(first)) return "a drop";
+    if (producer < 0) return null;
     this.#participant.enterSection();
     fetchOr(channel.words, ChannelLayout.takersWord, this.#participant.bit);
     try {
@@ -112,7 +117,7 @@ export class HistoryTaker {
       fetchAnd(channel.words, ChannelLayout.takersWord, ~this.#participant.bit);
       this.#participant.leaveSection();
     }
-    return this.#count;
+    return null;
   }
 
   /** Newest first: what is taken has no hole, and where something is gone, newer frames came instead. */

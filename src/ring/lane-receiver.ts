@@ -57,6 +57,7 @@ export class LaneReceiver {
   /** Takes a free lane; up to `history` of the last frames arrive first (§7.6), then those sent from now on (PROTOCOL.md §7.2 "Join").
    * @throws InUseError when every lane has a live consumer; SameHandleError */
   static join(channel: ChannelGeometry, participant: Participant, history = channel.history): LaneReceiver {
+    if (participant.hasChores) participant.recoverDead();
     assertNeitherEnd(channel, participant);
     for (let pass = 0; pass < 2; pass++) {
       for (let lane = 0; lane < channel.lanes.length; lane++) {
@@ -103,15 +104,18 @@ export class LaneReceiver {
   /** What was sent before anybody sent to this lane (PROTOCOL.md §7.6). */
   #takeHistory(most: number): void {
     const taker = new HistoryTaker(this.channel, this.participant, most);
-    const stopped = waitForSend(this.channel, this.participant) ? null : "a send";
-    this.#pending = stopped === null ? taker.take(this.#words, this.#owner) : -1;
     this.#history = taker.slots;
-    if (this.#pending >= 0) return;
-    this.#pending = 0;
-    this.leave();
+    let stopped: string | null = "a send";
+    try {
+      if (waitForSend(this.channel, this.participant)) stopped = taker.take(this.#words, this.#owner);
+    } finally {
+      this.#pending = taker.count;
+      if (stopped !== null) this.leave();
+    }
+    if (stopped === null) return;
     throw new InUseError(
       `the history of channel ${this.channel.name}`,
-      `its producer stopped in the middle of ${stopped ?? "a drop"}; try again, or join with history 0`,
+      `its producer stopped in the middle of ${stopped}; try again, or join with history 0`,
     );
   }
 
@@ -373,7 +377,12 @@ function assertNeitherEnd(channel: ChannelGeometry, participant: Participant): v
   const producer = ownerParticipant(loadAcquire(channel.words, ChannelLayout.producerOwnerWord));
   if (producer === participant.index) throw new SameHandleError(channel.name);
   for (const lane of channel.lanes) {
-    const consumer = ownerParticipant(loadAcquire(lane, RingLayout.consumerOwnerWord));
-    if (consumer === participant.index) throw new SameHandleError(channel.name);
+    const owner = loadAcquire(lane, RingLayout.consumerOwnerWord);
+    if (ownerParticipant(owner) !== participant.index) continue;
+    if ((owner & OwnerWord.busyBit) === 0) throw new SameHandleError(channel.name);
+    throw new InUseError(
+      `a lane of channel ${channel.name} that this handle has left`,
+      "its producer stopped in the middle of a send; try again",
+    );
   }
 }

@@ -400,7 +400,10 @@ export class LaneSender implements Evictor {
 
   /** Steps 3-6 for the chosen lanes. Returns the number of lanes published to. */
   #publish(block: number, fields: Readonly<SendFields>, generation: number): number {
-    this.#timestampNs = monotonicNs();
+    const timestampNs = monotonicNs();
+    if (this.#history !== null) this.#timestampNs = timestampNs;
+    // The history is one holder more.
+    const receiverCount = this.#chosenCount + (this.#history === null ? 0 : 1);
     let receivers = 0;
     for (let i = 0; i < this.#chosenCount; i++) {
       const lane = this.#chosen[i]!;
@@ -411,7 +414,18 @@ export class LaneSender implements Evictor {
         receiver >= 0 && receiver !== this.participant.index && (receivers & (1 << receiver)) === 0;
       this.#owners[lane] = eligible ? owner : NOBODY;
       if (!eligible) continue;
-      this.#writeSlot(lane, block, fields, generation, owner);
+      const slot = this.channel.slotIndex(this.#tails[lane]!);
+      writeLaneSlot(
+        words,
+        slot,
+        block,
+        fields,
+        this.#sequence,
+        timestampNs,
+        generation,
+        owner,
+        receiverCount,
+      );
       // Single writer: the producer. Recovery looks at the slots in [tail, prepared).
       storeRelease(words, RingLayout.preparedWord, (this.#tails[lane]! + 1) | 0);
       receivers |= 1 << receiver;
@@ -454,29 +468,6 @@ export class LaneSender implements Evictor {
       const lane = this.#chosen[i]!;
       storeRelease(this.channel.lanes[lane]!, RingLayout.preparedWord, this.#tails[lane]!);
     }
-  }
-
-  #writeSlot(
-    lane: number,
-    block: number,
-    fields: Readonly<SendFields>,
-    generation: number,
-    owner: number,
-  ): void {
-    const slot = this.channel.slotIndex(this.#tails[lane]!);
-    const words = this.channel.lanes[lane]!;
-    const receivers = this.#chosenCount + (this.channel.history > 0 ? 1 : 0);
-    writeLaneSlot(
-      words,
-      slot,
-      block,
-      fields,
-      this.#sequence,
-      this.#timestampNs,
-      generation,
-      owner,
-      receivers,
-    );
   }
 
   #advanceSequence(): void {

@@ -109,7 +109,7 @@ export class Participant implements Disposable {
       recoverDead: () => this.recoverDead(),
       recoverSuspect: (participant, suspected) => this.#recoverSuspect(participant, suspected),
       noticeDeaths: () => this.#noticeDeaths(),
-      restless: () => this.#chores.size > 0,
+      restless: () => this.hasChores,
     });
   }
 
@@ -172,6 +172,11 @@ export class Participant implements Disposable {
   addChore(chore: Chore): void {
     this.#chores.add(chore);
     this.doorbell.unsettle();
+  }
+
+  /** @internal */
+  get hasChores(): boolean {
+    return this.#chores.size > 0;
   }
 
   /** Looks for dead participants and cleans up behind them (PROTOCOL.md §8). Returns how many it cleaned. */

@@ -14,7 +14,7 @@ import {
   PeerDiedError,
   WaitTimeoutError,
 } from "../../src/ring/errors.ts";
-import { ChannelLayout } from "../../src/ring/layout.ts";
+import { ChannelLayout, RingLayout } from "../../src/ring/layout.ts";
 import { Participant } from "../../src/ring/participant.ts";
 import { expectCode } from "../support/errors.ts";
 import { uniqueName } from "../support/regions.ts";
@@ -268,6 +268,23 @@ describe("the producer", () => {
     expect(() => bench.join()).toThrow(InUseError);
     expect(drain(bench.join({ history: 0 }))).toEqual([]);
     words[ChannelLayout.sendingWord]! -= 1;
+  });
+
+  test("stopped in the middle of a send to the joiner: it may try again on the same handle", () => {
+    using bench = new Bench({ history: 2, maxConsumers: 2 });
+    const tx = bench.channel.producer();
+    send(tx, 0);
+    const { words, lanes } = bench.channel.geometry;
+    words[ChannelLayout.sendingWord]! += 1;
+    lanes[0]![RingLayout.preparedWord]! += 1;
+    const consumer = Channel.open(bench.handle(), "c");
+    expectCode("IN_USE", () => consumer.consumer());
+    expectCode("IN_USE", () => consumer.consumer()); // the lane is busy: not SAME_HANDLE
+    lanes[0]![RingLayout.preparedWord]! -= 1;
+    words[ChannelLayout.sendingWord]! -= 1;
+    const rx = consumer.consumer();
+    expect(drain(rx)).toEqual([0]);
+    expectCode("SAME_HANDLE", () => consumer.consumer());
   });
 
   test("keeps a block that a joiner is about to take", () => {

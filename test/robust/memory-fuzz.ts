@@ -81,10 +81,10 @@ const WARM_UP_EPISODES = 8;
 const MOST_REJECTED = 10_000;
 
 const CHANNELS = [
-  { name: "oldest", policy: "drop-oldest", delivery: "all" },
-  { name: "block", policy: "block", delivery: "one" },
-  { name: "newest", policy: "drop-newest", delivery: "all" },
-  { name: "fail", policy: "fail", delivery: "one" },
+  { name: "oldest", policy: "drop-oldest", delivery: "all", history: 1 },
+  { name: "block", policy: "block", delivery: "one", history: 0 },
+  { name: "newest", policy: "drop-newest", delivery: "all", history: 2 },
+  { name: "fail", policy: "fail", delivery: "one", history: 0 },
 ] as const;
 
 const RECORDS = [
@@ -180,8 +180,8 @@ process.on("unhandledRejection", (error) =>
 function build(): RegionHandle {
   const region = Region.create(name, { size: REGION_BYTES });
   const pool = Pool.create(region, "pool", { frameBytes: 1024, blockCount: 10, metaBytes: 256 });
-  for (const { name: channel, policy, delivery } of CHANNELS) {
-    Channel.create(region, channel, { pool, policy, delivery, laneCapacity: 4, maxConsumers: 2 });
+  for (const { name: channel, ...shape } of CHANNELS) {
+    Channel.create(region, channel, { pool, ...shape, laneCapacity: 4, maxConsumers: 2 });
   }
   Ring.create(region, "ring", { slotBytes: 32, capacity: 8 });
   createQueues(physring, region);

@@ -132,6 +132,7 @@ export function findTargets(region: Region): { targets: Targets; limitBytes: num
       ...range(record, 4),
       record / WORD_BYTES + ParticipantRecord.doorbellWord,
       record / WORD_BYTES + ParticipantRecord.sectionWord,
+      record / WORD_BYTES + ParticipantRecord.wantedWord,
     );
   }
   let limitBytes = HEADER_BYTES;
@@ -185,11 +186,18 @@ export function findTargets(region: Region): { targets: Targets; limitBytes: num
     } else {
       const start = entry.offset / WORD_BYTES;
       targets["channels"]!.push(
-        ...range(entry.offset, 9),
+        ...range(entry.offset, 14),
         ...range(entry.offset + LINE_BYTES, 6),
+        start + ChannelLayout.takersWord,
+        ...range((start + ChannelLayout.historyTailWord) * WORD_BYTES, 3),
         ...Array.from({ length: 6 }, () => start + ChannelLayout.producerOwnerWord),
         ...Array.from({ length: 4 }, () => start + ChannelLayout.endedWord),
       );
+      const historyOffset = words[ChannelLayout.historyOffsetWord]!;
+      if (historyOffset > 0)
+        targets["slots"]!.push(
+          ...range(entry.offset + historyOffset, (entry.sizeBytes - historyOffset) / WORD_BYTES),
+        );
       for (let lane = 0; lane < words[ChannelLayout.laneCountWord]!; lane++) {
         const base = entry.offset + ChannelLayout.lanesOffset + lane * words[ChannelLayout.laneBytesWord]!;
         targets["lanes"]!.push(...ringHeader(base));

@@ -131,6 +131,10 @@ export class PlainParticipant {
     this.bit = 1 << index;
   }
 
+  get hasChores(): boolean {
+    return false;
+  }
+
   recoverDead(): number {
     return 0;
   }
