@@ -5,6 +5,7 @@
 import {
   Cell,
   Channel,
+  type DeliveryName,
   Messages,
   type PolicyName,
   Queue,
@@ -41,6 +42,8 @@ export interface Adapter {
   readonly latestOnly: boolean;
   /** A second sender is refused. */
   readonly oneSender: boolean;
+  /** A second receiver is refused (`one`), `each` gets everything, or they `share` it: every message goes to one of them. */
+  readonly receivers: "one" | "each" | "share";
   create(region: Region, capacity: number, policy: PolicyName): void;
   sender(region: Region): Sender;
   receiver(region: Region): Receiver;
@@ -117,6 +120,7 @@ const ring: Adapter = {
   keeps: true,
   latestOnly: false,
   oneSender: true,
+  receivers: "one",
   create: (region, capacity) => void Ring.create(region, NAME, { slotBytes: SLOT_BYTES, capacity }),
   sender: (region) => slotSender(Ring.open(region, NAME).producer()),
   receiver: (region) => slotReceiver(Ring.open(region, NAME).consumer()),
@@ -133,6 +137,7 @@ function queue(consumers: "one" | "many"): Adapter {
     keeps: true,
     latestOnly: false,
     oneSender: true,
+    receivers: consumers === "one" ? "one" : "share",
     create: (region, capacity, policy) =>
       void Queue.create(region, NAME, { slotBytes: SLOT_BYTES, capacity, producers: 1, consumers, policy }),
     sender: (region) => slotSender(Queue.open(region, NAME).producer()),
@@ -158,6 +163,7 @@ const cell: Adapter = {
   keeps: true,
   latestOnly: true,
   oneSender: true,
+  receivers: "each",
   create: (region) => void Cell.create(region, NAME, { valueBytes: SLOT_BYTES }),
   sender(region) {
     const writer = Cell.open(region, NAME).writer();
@@ -194,16 +200,23 @@ const cell: Adapter = {
 
 const FRAME_BYTES = 256;
 
-function frames(history: number): Adapter {
+function frames(history: number, delivery: DeliveryName = "all"): Adapter {
   return {
-    name: `channel of frames${history > 0 ? ", history" : ""}`,
+    name: `channel of frames${history > 0 ? ", history" : ""}${delivery === "one" ? ", each to one" : ""}`,
     history,
     policies: ["block", "fail", "drop-newest", "drop-oldest"],
     keeps: false,
     latestOnly: false,
     oneSender: true,
+    receivers: delivery === "all" ? "each" : "share",
     create: (region, capacity, policy) =>
-      void Channel.create(region, NAME, { frameBytes: FRAME_BYTES, laneCapacity: capacity, policy, history }),
+      void Channel.create(region, NAME, {
+        frameBytes: FRAME_BYTES,
+        laneCapacity: capacity,
+        policy,
+        history,
+        delivery,
+      }),
     sender(region) {
       const tx = Channel.open(region, NAME).producer();
       return {
@@ -245,41 +258,49 @@ function spoilRecords(region: Region): void {
   Records.open(region, NAME).geometry.words[RecordsLayout.capacityBytesWord] = IMPOSSIBLE;
 }
 
-const records: Adapter = {
-  name: "records",
-  policies: ["block", "fail", "drop-newest"],
-  keeps: false,
-  latestOnly: false,
-  oneSender: true,
-  create: (region, _capacity, policy) => void Records.create(region, NAME, { capacityBytes: 4096, policy }),
-  sender(region) {
-    const tx = Records.open(region, NAME).producer();
-    const payload = new Uint8Array(4096 / 8 - RecordHeader.sizeBytes);
-    const { policy } = Records.open(region, NAME).geometry;
-    return {
-      send(value) {
-        payload.fill(value);
-        if (policy === "block" && !tx.tryReserve(payload.length)) return false;
-        return tx.send(payload);
-      },
-      close: () => tx.close(),
-    };
-  },
-  receiver(region) {
-    const rx = Records.open(region, NAME).consumer({ reconnect: true });
-    return {
-      receive() {
-        const bytes = rx.tryReceive();
-        if (bytes === null) return null;
-        if (!bytes.every((byte) => byte === bytes[0])) throw new Error("torn record");
-        return bytes[0]!;
-      },
-      close: () => rx.close(),
-    };
-  },
-  corrupt: corruptTail,
-  spoil: spoilRecords,
-};
+function records(mode: "reliable" | "lossy"): Adapter {
+  return {
+    name: `records, ${mode}`,
+    policies: mode === "lossy" ? [] : ["block", "fail", "drop-newest"],
+    keeps: false,
+    latestOnly: false,
+    oneSender: true,
+    receivers: "each",
+    create: (region, _capacity, policy) =>
+      void Records.create(
+        region,
+        NAME,
+        mode === "lossy" ? { capacityBytes: 4096, mode } : { capacityBytes: 4096, policy, maxConsumers: 2 },
+      ),
+    sender(region) {
+      const tx = Records.open(region, NAME).producer();
+      const payload = new Uint8Array(4096 / 8 - RecordHeader.sizeBytes);
+      const { policy } = Records.open(region, NAME).geometry;
+      return {
+        send(value) {
+          payload.fill(value);
+          if (policy === "block" && !tx.tryReserve(payload.length)) return false;
+          return tx.send(payload);
+        },
+        close: () => tx.close(),
+      };
+    },
+    receiver(region) {
+      const rx = Records.open(region, NAME).consumer({ reconnect: true });
+      return {
+        receive() {
+          const bytes = rx.tryReceive();
+          if (bytes === null) return null;
+          if (!bytes.every((byte) => byte === bytes[0])) throw new Error("torn record");
+          return bytes[0]!;
+        },
+        close: () => rx.close(),
+      };
+    },
+    corrupt: corruptTail,
+    spoil: spoilRecords,
+  };
+}
 
 const messages: Adapter = {
   name: "messages",
@@ -287,8 +308,9 @@ const messages: Adapter = {
   keeps: false,
   latestOnly: false,
   oneSender: true,
+  receivers: "each",
   create: (region) =>
-    void Messages.create(region, NAME, { capacityBytes: 8192, shapes: [["value", "text"]] }),
+    void Messages.create(region, NAME, { capacityBytes: 8192, maxConsumers: 2, shapes: [["value", "text"]] }),
   sender(region) {
     const tx = Messages.open(region, NAME).producer();
     return {
@@ -319,6 +341,8 @@ export const adapters: readonly Adapter[] = [
   cell,
   frames(0),
   frames(2),
-  records,
+  frames(0, "one"),
+  records("reliable"),
+  records("lossy"),
   messages,
 ];

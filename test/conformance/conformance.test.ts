@@ -50,7 +50,7 @@ async function killedPeer(job: object): Promise<void> {
 }
 
 function conforms(backend: Backend, adapter: Adapter): void {
-  const { latestOnly, policies, keeps, history = 0 } = adapter;
+  const { latestOnly, policies, keeps, receivers, history = 0 } = adapter;
   /** Before anything is sent, where that is needed. */
   const early = (stage: Stage): Receiver | null => (keeps ? null : adapter.receiver(stage.b));
   const late = (stage: Stage, receiver: Receiver | null): Receiver => receiver ?? adapter.receiver(stage.b);
@@ -98,6 +98,26 @@ function conforms(backend: Backend, adapter: Adapter): void {
       adapter.sender(stage.a);
       expect(() => adapter.sender(stage.b)).toThrow(InUseError);
     });
+
+  test(`two receivers: ${{ one: "the second is refused", each: "each gets everything", share: "every message goes to one" }[receivers]}`, () => {
+    using stage = new Stage(backend, adapter);
+    using c = Region.open(stage.name);
+    const first = adapter.receiver(stage.b);
+    if (receivers === "one") {
+      expect(() => adapter.receiver(c)).toThrow(InUseError);
+      return;
+    }
+    const second = adapter.receiver(c);
+    const sender = adapter.sender(stage.a);
+    const values = [1, 2, 3, 4];
+    for (const value of values) sender.send(value);
+    const got = [first, second].map(all);
+    if (receivers === "share") expect(got.flat().sort()).toEqual(values);
+    else for (const one of got) expect(one).toEqual(latestOnly ? [4] : values);
+    first.close();
+    sender.send(5);
+    expect(all(second)).toEqual([5]);
+  });
 
   test("a sender that was killed leaves what it sent, and its place", async () => {
     using stage = new Stage(backend, adapter);
