@@ -15,6 +15,8 @@ const NO_BLOCK = -1;
 export class HistoryKeeper {
   readonly #channel: ChannelGeometry;
   readonly #participant: Participant;
+  /** Where participants say what they want. */
+  readonly #control: Int32Array;
   /** Block of frame number i at i mod length: what is in the slots, as we wrote it. */
   readonly #blocks: Int32Array;
   /** Blocks whose hold is the history's: 1. */
@@ -28,6 +30,7 @@ export class HistoryKeeper {
   private constructor(channel: ChannelGeometry, participant: Participant, tail: number, sending: number) {
     this.#channel = channel;
     this.#participant = participant;
+    this.#control = participant.region.control.words;
     this.#blocks = new Int32Array(channel.historySlotCount);
     this.#kept = new Uint8Array(channel.pool.geometry.blockCount);
     this.#head = tail;
@@ -107,12 +110,14 @@ export class HistoryKeeper {
   /** A joiner may be about to set its bit on the block. */
   #isWanted(block: number): boolean {
     let takers = loadAfterFence(this.#channel.words, ChannelLayout.takersWord);
-    const control = this.#participant.region.control.words;
     while (takers !== 0) {
       const taker = 31 - Math.clz32(takers & -takers);
       takers &= takers - 1;
       if (taker >= ParticipantRecord.capacity) continue;
-      const wanted = loadAfterFence(control, participantRecordWord(taker) + ParticipantRecord.wantedWord);
+      const wanted = loadAfterFence(
+        this.#control,
+        participantRecordWord(taker) + ParticipantRecord.wantedWord,
+      );
       if (wanted === block + 1) return true;
     }
     return false;

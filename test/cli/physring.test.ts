@@ -40,7 +40,12 @@ test("ls: objects, participants, counters, and what is no region", async () => {
   process.env["PHYSRING_SHM_DIR"] = shm.path;
   try {
     using region = Region.create("listed", { size: "1MiB" });
-    const channel = Channel.create(region, "frames", { frameBytes: 1000, frames: 6, policy: "drop-newest" });
+    const channel = Channel.create(region, "frames", {
+      frameBytes: 1000,
+      frames: 6,
+      policy: "drop-newest",
+      history: 1,
+    });
     using reader = Region.open("listed");
     const consumer = Channel.open(reader, "frames").consumer();
     const producer = channel.producer();
@@ -91,12 +96,14 @@ test("ls: objects, participants, counters, and what is no region", async () => {
       kind: "channel",
       policy: "drop-newest",
       delivery: "all",
+      history: 1,
       counters: { published: 3 },
       consumers: [{ queued: 2 }],
     });
     const text = await physring(["ls", "listed"], shm);
     expect(text.code).toBe(0);
     expect(text.stdout).toContain("4/6 blocks");
+    expect(text.stdout).toContain("channel frames  drop-newest, all, history 1  ");
     expect(text.stdout).toContain("published 3");
     expect(text.stdout).toContain(
       "records log  4.10 kB, block  participant 1 -> participant 0 (32 B behind)  published 1, dropped 0, refused 0, waits 0, evicted 0",

@@ -350,10 +350,7 @@ end1: do
 #else
           s = AT(head);
 #endif
-          if
-          :: !HOLDS(P, s) -> takeBack(s); taken = 0
-          :: else
-          fi;
+          takeBack(s); taken = 0;                             /* nothing, if it was taken back before */
 #ifdef BUG_CLEANER_HEAD_FIRST
           s = 0
 #else

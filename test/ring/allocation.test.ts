@@ -2,8 +2,11 @@
 
 import { heapStats } from "bun:jsc";
 import { expect, test } from "bun:test";
+import { Channel } from "../../src/channel/channel.ts";
 import { Records } from "../../src/channel/records.ts";
 import { Cell } from "../../src/ring/cell.ts";
+import { LaneReceiver } from "../../src/ring/lane-receiver.ts";
+import { LaneSender } from "../../src/ring/lane-sender.ts";
 import { Participant } from "../../src/ring/participant.ts";
 import { Pool } from "../../src/ring/pool.ts";
 import { Queue } from "../../src/ring/queue.ts";
@@ -118,5 +121,30 @@ for (const mode of ["reliable", "lossy"] as const) {
       }
     });
     expect(allocated).toBeLessThan(LIMIT_BYTES);
+  });
+}
+
+for (const history of [0, 4]) {
+  test(`lanes of a channel, history ${history}`, () => {
+    using pair = new RegionPair("alloc-lanes");
+    const { geometry } = Channel.create(pair.a, "c", { frameBytes: 128, metaBytes: 0, history });
+    const sender = Participant.of(pair.a);
+    const receiver = Participant.of(pair.b);
+    const tx = LaneSender.attach(geometry, sender);
+    const rx = LaneReceiver.join(Channel.open(pair.b, "c").geometry, receiver);
+    const { pool } = geometry;
+    const fields = { offset: 0, lengthBytes: 128, tag: 0, metaLength: 0, soleReceiver: true };
+    const allocated = bytesAllocated(() => {
+      for (let i = 0; i < OPERATIONS / 4; i++) {
+        const block = pool.loan(sender.bit);
+        fields.offset = pool.blockOffset(block);
+        tx.send(block, fields);
+        if (!rx.take()) throw new Error("nothing came");
+        pool.clear(rx.block, receiver.bit, receiver.ringer);
+      }
+    });
+    tx.end();
+    rx.leave();
+    expect(allocated).toBeLessThan(LIMIT_BYTES); // one small object for each frame would be 400 kB
   });
 }
