@@ -9,6 +9,7 @@ import { RecordReader } from "../ring/record-reader.ts";
 import type { RecordsGeometry } from "../ring/records-geometry.ts";
 import { RecordsLayout } from "../ring/records-layout.ts";
 import type { AwaitOptions, BlockOptions } from "../ring/ring.ts";
+import { type Attempt, attemptAsync } from "./attempt.ts";
 
 /** How a consumer starts, and how it takes the end of its producer. */
 export interface RecordConsumerOptions {
@@ -132,31 +133,32 @@ export class RecordConsumer
     const timeoutMs = options.timeoutMs ?? Number.POSITIVE_INFINITY;
     const deadlineMs = performance.now() + timeoutMs;
     for (;;) {
-      const record = this.tryReceive() ?? (this.ended ? null : undefined);
+      const record = this.#receiveNow();
       if (record !== undefined) return record;
-      const leftMs = this.#leftMs(deadlineMs, timeoutMs);
+      const leftMs = deadlineMs - performance.now();
+      if (leftMs <= 0) throw new WaitTimeoutError(`receive on records ${this.#records.name}`, timeoutMs);
       this.block({ ...options, timeoutMs: leftMs });
     }
   }
 
   /** Like {@link receive}, leaving the event loop free. */
   async receiveAsync(options: AwaitOptions = {}): Promise<Uint8Array<ArrayBuffer> | null> {
-    const timeoutMs = options.timeoutMs ?? Number.POSITIVE_INFINITY;
-    const deadlineMs = performance.now() + timeoutMs;
-    for (let fruitless = 0; ; fruitless++) {
-      const record = this.tryReceive() ?? (this.ended ? null : undefined);
-      if (record !== undefined) return record;
-      const leftMs = this.#leftMs(deadlineMs, timeoutMs);
-      // A condition that holds at once costs no turn of the event loop; if it was wrong, take one.
-      if (fruitless > 0 && this.#hasNews()) await Bun.sleep(0);
-      await this.wait({ ...options, timeoutMs: leftMs });
-    }
+    const record = this.#receiveNow();
+    return record !== undefined ? record : attemptAsync(this.#next, options);
   }
 
-  #leftMs(deadlineMs: number, timeoutMs: number): number {
-    const leftMs = deadlineMs - performance.now();
-    if (leftMs <= 0) throw new WaitTimeoutError(`receive on records ${this.#records.name}`, timeoutMs);
-    return leftMs;
+  /** A copy of the next record; null: the end of the stream; undefined: nothing now. */
+  #receiveNow(): Uint8Array<ArrayBuffer> | null | undefined {
+    return this.tryReceive() ?? (this.ended ? null : undefined);
+  }
+
+  get #next(): Attempt<Uint8Array<ArrayBuffer> | null> {
+    return {
+      participant: this.participant,
+      condition: this,
+      attempt: () => this.#receiveNow(),
+      what: `receive on records ${this.#records.name}`,
+    };
   }
 
   /** Copies of the records until the stream ends. */

@@ -1,12 +1,14 @@
 /** The producing end of records: reserve → write in place → commit, or send. */
 import type { Condition } from "../ring/doorbell.ts";
-import { ArgumentError, BackpressureError, StalledError, WaitTimeoutError } from "../ring/errors.ts";
+import { ArgumentError, BackpressureError, WaitTimeoutError } from "../ring/errors.ts";
 import { detachOwner, ownerParticipant } from "../ring/owner.ts";
-import { listParticipants, type Participant } from "../ring/participant.ts";
+import type { Participant } from "../ring/participant.ts";
 import { RecordWriter } from "../ring/record-writer.ts";
 import type { RecordsGeometry } from "../ring/records-geometry.ts";
 import { RecordsLayout } from "../ring/records-layout.ts";
 import type { AwaitOptions, BlockOptions } from "../ring/ring.ts";
+import { StallWatch } from "../ring/stall-watch.ts";
+import { type Attempt, attemptAsync, attemptBlocking } from "./attempt.ts";
 
 /** Counters of records since they were created. */
 export interface RecordsCounters {
@@ -35,12 +37,10 @@ export class RecordProducer extends RecordWriter implements Disposable {
   readonly #records: RecordsGeometry;
   readonly #participant: Participant;
   readonly #room: Condition;
+  /** Of the consumer that gates, by its cursor. */
+  readonly #stalls: StallWatch;
   readonly #forgetRegion: () => void;
   #wantedBytes = 0;
-  #stalledSinceMs = -1;
-  #stalledCursor = -1;
-  #stalledOwner = 0;
-  #stalledPosition = 0;
   #open = true;
 
   /** @internal Use {@link Records.producer}. */
@@ -49,6 +49,7 @@ export class RecordProducer extends RecordWriter implements Disposable {
     this.#records = records;
     this.#participant = participant;
     this.#room = { ready: () => this.ready() };
+    this.#stalls = new StallWatch(records.maxConsumers, records.stallTimeoutMs);
     this.#forgetRegion = records.region.onClose(() => this.close());
     this.begin();
   }
@@ -78,31 +79,26 @@ export class RecordProducer extends RecordWriter implements Disposable {
    * @throws BackpressureError, WaitTimeoutError, StalledError, ArgumentError (larger than any record)
    */
   reserve(maxBytes: number, options: BlockOptions = {}): boolean {
-    const reserved = this.#reserveNow(maxBytes);
-    if (reserved !== undefined) return reserved;
-    const timeoutMs = options.timeoutMs ?? Number.POSITIVE_INFINITY;
-    const deadlineMs = performance.now() + timeoutMs;
-    while (!this.tryReserve(maxBytes)) {
-      const sleepMs = this.#sleepMs(deadlineMs, timeoutMs);
-      if (sleepMs > 0)
-        this.#participant.doorbell.block(this.#room, sleepMs, options.strategy ?? "spin-then-futex");
-    }
-    return true;
+    return this.#reserveNow(maxBytes) ?? attemptBlocking(this.#reserving(maxBytes), options);
   }
 
   /** Like {@link reserve}, leaving the event loop free. The reservation is good until the next `await` of anybody who sends here. */
   async reserveAsync(maxBytes: number, options: AwaitOptions = {}): Promise<boolean> {
-    const reserved = this.#reserveNow(maxBytes);
-    if (reserved !== undefined) return reserved;
-    const timeoutMs = options.timeoutMs ?? Number.POSITIVE_INFINITY;
-    const deadlineMs = performance.now() + timeoutMs;
-    while (!this.tryReserve(maxBytes)) {
-      const sleepMs = this.#sleepMs(deadlineMs, timeoutMs);
-      if (sleepMs > 0) await this.#participant.doorbell.wait(this.#room, sleepMs, options.signal);
-      this.#assertOpen();
-      this.#wantedBytes = maxBytes;
-    }
-    return true;
+    return this.#reserveNow(maxBytes) ?? (await attemptAsync(this.#reserving(maxBytes), options));
+  }
+
+  #reserving(maxBytes: number): Attempt<true> {
+    return {
+      participant: this.#participant,
+      condition: this.#room,
+      pauseMs: () => this.#stallLeftMs(),
+      attempt: () => {
+        this.#assertOpen();
+        this.#wantedBytes = maxBytes;
+        return this.tryReserve(maxBytes) || undefined;
+      },
+      what: `records ${this.#records.name}: no consumer made room`,
+    };
   }
 
   /** True or false (dropped); undefined: policy `block` has to wait. */
@@ -113,7 +109,6 @@ export class RecordProducer extends RecordWriter implements Disposable {
     const { policy, name } = this.#records;
     if (policy === "block") {
       this.count(RecordsLayout.blockedWord);
-      this.#wantedBytes = maxBytes;
       return undefined;
     }
     if (policy === "drop-newest") {
@@ -130,43 +125,20 @@ export class RecordProducer extends RecordWriter implements Disposable {
     this.#stallLeftMs();
   }
 
-  /** How long to sleep at most before looking again. @throws WaitTimeoutError, StalledError */
-  #sleepMs(deadlineMs: number, timeoutMs: number): number {
-    const leftMs = deadlineMs - performance.now();
-    if (leftMs <= 0)
-      throw new WaitTimeoutError(`records ${this.#records.name}: no consumer made room`, timeoutMs);
-    return Math.min(leftMs, this.#stallLeftMs());
-  }
-
   /** Milliseconds until the gating consumer counts as stalled; 0: it did, and was evicted. @throws StalledError */
   #stallLeftMs(): number {
-    const { stallAction, stallTimeoutMs } = this.#records;
-    if (stallAction === "none" || this.gatingCursor < 0) return Number.POSITIVE_INFINITY;
-    const nowMs = performance.now();
-    const same =
-      this.#stalledSinceMs >= 0 &&
-      this.#stalledCursor === this.gatingCursor &&
-      this.#stalledOwner === this.gatingOwner &&
-      this.#stalledPosition === this.gatingPosition;
-    if (!same) {
-      this.#stalledSinceMs = nowMs;
-      this.#stalledCursor = this.gatingCursor;
-      this.#stalledOwner = this.gatingOwner;
-      this.#stalledPosition = this.gatingPosition;
+    const { stallAction, name } = this.#records;
+    const cursor = this.gatingCursor;
+    if (stallAction === "none" || cursor < 0) return Number.POSITIVE_INFINITY;
+    const stalls = this.#stalls;
+    stalls.startRound();
+    if (!stalls.hasStalled(cursor, this.gatingOwner, this.gatingPosition)) return stalls.leftMs;
+    if (stallAction === "error") {
+      const index = ownerParticipant(this.gatingOwner);
+      throw this.#participant.stalled(`records ${name}`, index, stalls.stoodMs(cursor));
     }
-    const leftMs = this.#stalledSinceMs + stallTimeoutMs - nowMs;
-    if (leftMs > 0) return leftMs;
-    if (stallAction === "error") this.#reportStall(nowMs - this.#stalledSinceMs);
-    this.evictConsumer(this.gatingCursor, this.gatingOwner);
-    this.#stalledSinceMs = -1;
+    this.evictConsumer(cursor, this.gatingOwner);
     return 0;
-  }
-
-  #reportStall(stalledMs: number): never {
-    const index = ownerParticipant(this.gatingOwner);
-    const pid =
-      listParticipants(this.#records.region.control).find((other) => other.index === index)?.pid ?? 0;
-    throw new StalledError(`records ${this.#records.name}`, index, pid, stalledMs);
   }
 
   /** Takes cursor `k` from its owner and tells it. False when somebody else has it by now. */
