@@ -1,8 +1,10 @@
 /** One opened /dev/udmabufN, of our driver or of u-dma-buf: its facts and its cache maintenance. */
+
 import { readFileSync } from "node:fs";
 import { SystemError } from "../ffi/errors.ts";
 import { bufferAddress, fileStatus, ioctl, openFile, withFile } from "../ffi/files.ts";
 import { RegionError } from "./errors.ts";
+import { roundUp } from "./numbers.ts";
 import type { SyncMode } from "./region-options.ts";
 import { SYNC_BATCH_RANGES, SyncBatch } from "./sync-batch.ts";
 import { asRegionError } from "./system-errors.ts";
@@ -224,7 +226,7 @@ export class DeviceBuffer {
   /** False where the word cannot say it: ranges past 4 GiB, and an end of the buffer that is no multiple of 16. */
   #syncComposite(command: number, offset: number, lengthBytes: number, direction: number): boolean {
     const unit = CompositeWord.unitBytes;
-    const size = Math.ceil(lengthBytes / unit) * unit;
+    const size = roundUp(lengthBytes, unit);
     if (
       offset + size > this.facts.sizeBytes ||
       offset >= CompositeWord.limitBytes ||

@@ -1,10 +1,12 @@
 /** Named objects of a region, and the allocation of its bytes to them (docs/PROTOCOL.md §4). */
+
 import { tryLockByte, unlockByte } from "../ffi/locks.ts";
 import { type AppearOptions, retryUntil, retryUntilAsync } from "./appear.ts";
 import type { RegionOffset } from "./brands.ts";
 import { type DirectoryEntry, EntryTable, type Extent, encodeName } from "./directory-entry.ts";
 import { ReadOnlyError, RegionError } from "./errors.ts";
 import { HEADER_BYTES, Directory as Layout, LOCK_BASE_OFFSET, LockByte, ObjectKind } from "./layout.ts";
+import { roundUp } from "./numbers.ts";
 
 export type { DirectoryEntry } from "./directory-entry.ts";
 
@@ -34,10 +36,6 @@ const KIND_NAMES: ReadonlyMap<number, string> = new Map(
 /** What an object of this kind is called; `kind 99` for one of a later version. */
 export function kindName(kind: number): string {
   return KIND_NAMES.get(kind) ?? `kind ${kind}`;
-}
-
-function roundUp(value: number): number {
-  return Math.ceil(value / Layout.objectAlignBytes) * Layout.objectAlignBytes;
 }
 
 export class Directory {
@@ -219,7 +217,7 @@ export class Directory {
     for (const { offset, sizeBytes: taken } of [...extents, { offset: this.#host.sizeBytes, sizeBytes: 0 }]) {
       if (offset - start >= sizeBytes) return start;
       largest = Math.max(largest, offset - start);
-      start = Math.max(start, roundUp(offset + taken));
+      start = Math.max(start, roundUp(offset + taken, Layout.objectAlignBytes));
     }
     throw new RegionError(
       "DIRECTORY_NO_ROOM",

@@ -1,7 +1,9 @@
 /** Creating, opening and checking a latest-value cell (PROTOCOL.md §13). Nothing here runs per value. */
+
 import { fetchAnd } from "../memory/atomics.ts";
 import type { DirectoryEntry } from "../memory/directory.ts";
 import { LINE_BYTES, ObjectKind, WORD_BYTES } from "../memory/layout.ts";
+import { isPowerOfTwo, isWithin, roundUp } from "../memory/numbers.ts";
 import type { Region } from "../memory/region.ts";
 import { CellLayout } from "./cell-layout.ts";
 import { ArgumentError, CorruptError } from "./errors.ts";
@@ -23,18 +25,14 @@ export interface CellGeometry extends CellShape {
 }
 
 function strideBytes(valueBytes: number): number {
-  return Math.ceil((CellLayout.valueOffset + valueBytes) / LINE_BYTES) * LINE_BYTES;
+  return roundUp(CellLayout.valueOffset + valueBytes, LINE_BYTES);
 }
 
 function isCellShape({ valueBytes, bufferCount }: CellShape): boolean {
   return (
-    Number.isInteger(valueBytes) &&
-    valueBytes >= 1 &&
-    valueBytes <= CellLayout.maxValueBytes &&
-    Number.isInteger(bufferCount) &&
-    (bufferCount & (bufferCount - 1)) === 0 &&
-    bufferCount >= CellLayout.minBufferCount &&
-    bufferCount <= CellLayout.maxBufferCount
+    isWithin(valueBytes, 1, CellLayout.maxValueBytes) &&
+    isPowerOfTwo(bufferCount) &&
+    isWithin(bufferCount, CellLayout.minBufferCount, CellLayout.maxBufferCount)
   );
 }
 

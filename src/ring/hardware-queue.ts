@@ -2,10 +2,12 @@
  * The host's object of a hardware queue (PROTOCOL.md §10.8): geometry, owner, and the table of blocks that the hardware holds. While a command is
  * under way its blocks are the device's (bit 31 of `holders`), not the process's: if that dies, they wait for the queue to stop.
  */
+
 import { compareAndSwap, loadAcquire, loadHint, storePlain, storeRelease } from "../memory/atomics.ts";
 import { regionOffset } from "../memory/brands.ts";
 import type { DirectoryEntry } from "../memory/directory.ts";
 import { Directory, ObjectKind, WORD_BYTES } from "../memory/layout.ts";
+import { roundUp } from "../memory/numbers.ts";
 import type { Region } from "../memory/region.ts";
 import type { DoorbellRinger } from "./doorbell.ts";
 import { ArgumentError, CorruptError, InUseError } from "./errors.ts";
@@ -45,7 +47,7 @@ export interface QueueMemoryPlace {
 }
 
 function alignUp(value: number): number {
-  return Math.ceil(value / PART_ALIGN_BYTES) * PART_ALIGN_BYTES;
+  return roundUp(value, PART_ALIGN_BYTES);
 }
 
 function placeFrom(start: number, capacity: number, listsBytes: number): QueueMemoryPlace {

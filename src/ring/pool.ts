@@ -18,6 +18,7 @@ import { regionOffset } from "../memory/brands.ts";
 import type { DirectoryEntry } from "../memory/directory.ts";
 import { ReadOnlyError } from "../memory/errors.ts";
 import { LINE_BYTES, ObjectKind, ParticipantRecord, WORD_BYTES } from "../memory/layout.ts";
+import { roundUp } from "../memory/numbers.ts";
 import type { Region } from "../memory/region.ts";
 import type { DoorbellRinger } from "./doorbell.ts";
 import { ArgumentError, CorruptError } from "./errors.ts";
@@ -41,13 +42,9 @@ export interface PoolShape {
 /** So many changes of one block's holders while one step is tried are nobody's honest work. */
 const MOST_CHANGES = 1024;
 
-function alignUp(value: number, align: number): number {
-  return Math.ceil(value / align) * align;
-}
-
 function layoutOf(geometry: PoolGeometry): { metaOffset: number; blocksOffset: number; sizeBytes: number } {
   const metaOffset = PoolLayout.controlOffset + geometry.blockCount * LINE_BYTES;
-  const blocksOffset = alignUp(
+  const blocksOffset = roundUp(
     metaOffset + geometry.blockCount * geometry.metaBytes,
     PoolLayout.poolAlignBytes,
   );
@@ -98,9 +95,9 @@ export class Pool {
   static create(region: Region, name: string, wanted: PoolShape): Pool {
     const geometry: PoolGeometry = {
       frameBytes: wanted.frameBytes,
-      blockBytes: alignUp(wanted.frameBytes, wanted.frameBytes >= 4096 ? 4096 : PoolLayout.blockAlignBytes),
+      blockBytes: roundUp(wanted.frameBytes, wanted.frameBytes >= 4096 ? 4096 : PoolLayout.blockAlignBytes),
       blockCount: wanted.blockCount,
-      metaBytes: alignUp(wanted.metaBytes, LINE_BYTES),
+      metaBytes: roundUp(wanted.metaBytes, LINE_BYTES),
     };
     if (!isValid(geometry)) {
       throw new ArgumentError(

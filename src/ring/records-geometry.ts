@@ -1,7 +1,9 @@
 /** Creating, opening and checking the geometry of records (PROTOCOL.md §12). Nothing here runs per message. */
+
 import { type RegionOffset, regionOffset } from "../memory/brands.ts";
 import type { DirectoryEntry } from "../memory/directory.ts";
 import { LINE_BYTES, ObjectKind, WORD_BYTES } from "../memory/layout.ts";
+import { isPowerOfTwo, isWithin, roundUp } from "../memory/numbers.ts";
 import type { Region } from "../memory/region.ts";
 import { ArgumentError, CorruptError } from "./errors.ts";
 import { Policy, type PolicyName } from "./layout.ts";
@@ -52,14 +54,6 @@ export interface RecordsGeometry extends RecordsShape {
 /** A lapped reader continues at the oldest record the index still has: one entry for so many bytes, within limits. */
 const LOSSY_BYTES_PER_INDEX_ENTRY = 512;
 const LOSSY_MAX_DEFAULT_INDEX = 4096;
-
-function isPowerOfTwo(value: number): boolean {
-  return Number.isInteger(value) && value > 0 && (value & (value - 1)) === 0;
-}
-
-function isWithin(value: number, least: number, most: number): boolean {
-  return Number.isInteger(value) && value >= least && value <= most;
-}
 
 /** What is wrong with a shape, or null. */
 function fault(shape: RecordsShape): string | null {
@@ -113,7 +107,7 @@ function annotationOffsetOf(shape: RecordsShape): number {
 }
 
 function recordsOffsetOf(shape: RecordsShape): number {
-  return Math.ceil((annotationOffsetOf(shape) + shape.annotation.length) / LINE_BYTES) * LINE_BYTES;
+  return roundUp(annotationOffsetOf(shape) + shape.annotation.length, LINE_BYTES);
 }
 
 /** Bytes that records of this shape take. */

@@ -1,7 +1,9 @@
 /** Creating, opening and checking the geometry of a ring (PROTOCOL.md §5). Nothing here runs per message. */
+
 import type { RegionOffset } from "../memory/brands.ts";
 import type { DirectoryEntry } from "../memory/directory.ts";
 import { ObjectKind, WORD_BYTES } from "../memory/layout.ts";
+import { isPowerOfTwo, isWithin } from "../memory/numbers.ts";
 import type { Region } from "../memory/region.ts";
 import { ArgumentError, CorruptError } from "./errors.ts";
 import { RingLayout } from "./layout.ts";
@@ -23,18 +25,12 @@ export interface RingGeometry extends RingShape {
   readonly flags: number;
 }
 
-function isPowerOfTwo(value: number): boolean {
-  return Number.isInteger(value) && value > 0 && (value & (value - 1)) === 0;
-}
-
 export function isRingShape(shape: RingShape): boolean {
   return (
     isPowerOfTwo(shape.slotBytes) &&
-    shape.slotBytes >= RingLayout.minSlotBytes &&
-    shape.slotBytes <= RingLayout.maxSlotBytes &&
+    isWithin(shape.slotBytes, RingLayout.minSlotBytes, RingLayout.maxSlotBytes) &&
     isPowerOfTwo(shape.capacity) &&
-    shape.capacity >= RingLayout.minCapacity &&
-    shape.capacity <= RingLayout.maxCapacity
+    isWithin(shape.capacity, RingLayout.minCapacity, RingLayout.maxCapacity)
   );
 }
 

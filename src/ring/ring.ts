@@ -117,6 +117,17 @@ export class Ring {
   }
 }
 
+/** Blocks the thread until the end is ready (true), or the time is up (false). */
+function blockOn(end: Waitable, options: BlockOptions): boolean {
+  const { timeoutMs = Infinity, strategy = "spin-then-futex" } = options;
+  return end.participant.doorbell.block(end, timeoutMs, strategy);
+}
+
+/** {@link blockOn}, leaving the event loop free. */
+function waitOn(end: Waitable, options: AwaitOptions): Promise<boolean> {
+  return end.participant.doorbell.wait(end, options.timeoutMs ?? Infinity, options.signal);
+}
+
 /** The producer end of a named ring; wakes a sleeping consumer at commit. */
 export class RingProducer extends SpscProducer implements Disposable, Waitable {
   /** @internal */
@@ -139,16 +150,12 @@ export class RingProducer extends SpscProducer implements Disposable, Waitable {
 
   /** Blocks the thread until a slot is free; false at the time limit. */
   block(options: BlockOptions = {}): boolean {
-    return this.participant.doorbell.block(
-      this,
-      options.timeoutMs ?? Infinity,
-      options.strategy ?? "spin-then-futex",
-    );
+    return blockOn(this, options);
   }
 
   /** Resolves when a slot is free (true) or at the time limit (false). */
   wait(options: AwaitOptions = {}): Promise<boolean> {
-    return this.participant.doorbell.wait(this, options.timeoutMs ?? Infinity, options.signal);
+    return waitOn(this, options);
   }
 
   [Symbol.dispose](): void {
@@ -181,16 +188,12 @@ export class RingConsumer extends SpscConsumer implements Disposable, Waitable {
 
   /** Blocks the thread until something is committed; false at the time limit. */
   block(options: BlockOptions = {}): boolean {
-    return this.participant.doorbell.block(
-      this,
-      options.timeoutMs ?? Infinity,
-      options.strategy ?? "spin-then-futex",
-    );
+    return blockOn(this, options);
   }
 
   /** Resolves when something is committed (true) or at the time limit (false). */
   wait(options: AwaitOptions = {}): Promise<boolean> {
-    return this.participant.doorbell.wait(this, options.timeoutMs ?? Infinity, options.signal);
+    return waitOn(this, options);
   }
 
   [Symbol.dispose](): void {

@@ -1,7 +1,9 @@
 /** Creating, opening and checking the geometry of a service (PROTOCOL.md §14). Nothing here runs per request. */
+
 import { type RegionOffset, regionOffset } from "../memory/brands.ts";
 import type { DirectoryEntry } from "../memory/directory.ts";
 import { LINE_BYTES, ObjectKind, WORD_BYTES } from "../memory/layout.ts";
+import { roundUp } from "../memory/numbers.ts";
 import type { Region } from "../memory/region.ts";
 import { ArgumentError, CorruptError } from "./errors.ts";
 import {
@@ -40,7 +42,7 @@ export interface ServiceGeometry {
 }
 
 function lines(bytes: number): number {
-  return Math.ceil(bytes / LINE_BYTES) * LINE_BYTES;
+  return roundUp(bytes, LINE_BYTES);
 }
 
 function placeBytesOf(shape: ServiceShape): number {
