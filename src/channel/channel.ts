@@ -54,7 +54,7 @@ export interface ChannelOptions {
   readonly stallAction?: "evict" | "error";
   /**
    * A consumer that joins gets so many of the last frames first, or as many as there were; default 0. They stay in their blocks until the producer
-   * has sent as many more, or ends: count them in `frames`. Such frames cannot be forwarded without a copy. With delivery `all`.
+   * has sent as many more, or ends: count them in `frames`, or in the `pool` together with those of its other channels. Such frames cannot be forwarded without a copy. With delivery `all`.
    */
   readonly history?: number;
 }

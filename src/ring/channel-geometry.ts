@@ -83,7 +83,8 @@ export class ChannelGeometry {
     }
     this.lanes = lanes;
     const historyOffset = regionOffset(entry.offset + lanesEnd(shape.maxConsumers, laneBytes));
-    this.historySlots = region.words(historyOffset, historyBytes(shape) / WORD_BYTES);
+    this.historySlots =
+      shape.history === 0 ? new Int32Array(0) : region.words(historyOffset, historyBytes(shape) / WORD_BYTES);
   }
 
   /** A power of two, at least {@link history}; 0 without one. */

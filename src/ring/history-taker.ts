@@ -11,9 +11,9 @@ import { ChannelLayout, LaneSlotLayout, RingLayout } from "./layout.ts";
 import { ownerParticipant } from "./owner.ts";
 import type { Participant } from "./participant.ts";
 
-/** Some 50 ms: a send takes its producer a few microseconds, unless it is stopped there. */
+/** A send takes its producer a few microseconds, unless it is stopped there or somebody else has its processor: wait some 150 ms. */
 const SEND_SPINS = 1 << 20;
-const SPINS_PER_LOOK = 1 << 10;
+const SPINS_PER_NAP = 1 << 10;
 
 /**
  * For a consumer whose owner word is in place: until no send is under way that may have missed it. False: the producer does not move.
@@ -27,15 +27,20 @@ export function waitForSend(channel: ChannelGeometry, participant: Participant):
     if (loadHint(words, ChannelLayout.sendingWord) !== before) {
       if (loadAcquire(words, ChannelLayout.sendingWord) !== before) return true;
     }
-    if (spins % SPINS_PER_LOOK === 0) participant.suspectDeath();
+    if (spins % SPINS_PER_NAP === 0) participant.linger();
     pause();
   }
   return false;
 }
 
 /** Sequence of the first frame on our lane, Infinity if there is none; NaN: the producer is stopped in the middle of a drop. */
-function firstOnLane(channel: ChannelGeometry, lane: Int32Array, owner: number): number {
-  for (let spins = 0; spins < SEND_SPINS; spins++) {
+function firstOnLane(
+  channel: ChannelGeometry,
+  participant: Participant,
+  lane: Int32Array,
+  owner: number,
+): number {
+  for (let spins = 1; spins <= SEND_SPINS; spins++) {
     const head = loadAcquire(lane, RingLayout.headWord);
     const tail = loadAcquire(lane, RingLayout.tailWord);
     const { claimedHeads } = channel;
@@ -48,6 +53,7 @@ function firstOnLane(channel: ChannelGeometry, lane: Int32Array, owner: number):
       fenceLoads();
       if (loadAcquire(lane, RingLayout.headWord) === head) return first;
     }
+    if (spins % SPINS_PER_NAP === 0) participant.linger();
     pause();
   }
   return Number.NaN;
@@ -105,7 +111,7 @@ export class HistoryTaker {
     // SYNC kept: acquire pairs with the producer's release store of tail.
     const tail = loadAcquire(channel.words, ChannelLayout.historyTailWord);
     const producer = ownerParticipant(loadAcquire(channel.words, ChannelLayout.producerOwnerWord));
-    const first = firstOnLane(channel, lane, owner);
+    const first = firstOnLane(channel, this.#participant, lane, owner);
     if (Number.isNaN(first)) return "a drop";
     if (producer < 0) return null;
     this.#participant.enterSection();

@@ -217,6 +217,12 @@ export class Participant implements Disposable {
     this.recoverDead();
   }
 
+  /** @internal For a spin that takes longer than it should: lets others run, and looks for the dead. */
+  linger(): void {
+    Bun.sleepSync(0.1);
+    this.suspectDeath();
+  }
+
   #recover(index: number): boolean {
     const fd = this.#lockFd;
     const lifeByte = lockOffset(LockByte.participant + index);

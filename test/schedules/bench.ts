@@ -141,6 +141,8 @@ export class PlainParticipant {
 
   suspectDeath(): void {}
 
+  linger(): void {}
+
   addChore(chore: Loose): void {
     this.chores.push(chore);
   }
