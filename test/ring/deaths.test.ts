@@ -6,6 +6,7 @@ import { Region } from "../../src/memory/region.ts";
 import type { DeathEvent } from "../../src/ring/deaths.ts";
 import { Participant } from "../../src/ring/participant.ts";
 import { Ring } from "../../src/ring/ring.ts";
+import { expectCode } from "../support/errors.ts";
 import { RegionPair } from "../support/regions.ts";
 
 const SURVIVOR = new URL("fixtures/survivor.ts", import.meta.url).pathname;
@@ -242,7 +243,8 @@ test("there are as many participants as the protocol says, and the limit is name
   const handles = Array.from({ length: CAPACITY }, () => Region.open(pair.name));
   try {
     for (const handle of handles) Participant.of(handle);
-    expect(() => Participant.of(pair.a)).toThrow(/31 live participants, its limit/);
+    const error = expectCode("PARTICIPANT_LIMIT", () => Participant.of(pair.a));
+    expect(error.message).toMatch(/31 live participants, its limit/);
     handles[5]!.close();
     expect(Participant.of(pair.a).index).toBe(5);
   } finally {

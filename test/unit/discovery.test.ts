@@ -2,10 +2,8 @@
 import { describe, expect, test } from "bun:test";
 import {
   Channel,
-  listParticipants,
   listRegions,
   Messages,
-  Participant,
   Pool,
   Queue,
   Records,
@@ -33,22 +31,6 @@ describe("listing", () => {
     Region.destroy(pair.name);
     expect(listRegions().some(({ name }) => name === pair.name)).toBe(false);
   });
-});
-
-test("participants are at most 31, and who comes next is told so", () => {
-  using pair = new RegionPair("crowd");
-  const crowd = Array.from({ length: 29 }, () => Region.open(pair.name));
-  try {
-    for (const region of [pair.a, pair.b, ...crowd]) Participant.of(region);
-    expect(listParticipants(pair.a.control).map(({ index }) => index)).toEqual([...Array(31).keys()]);
-    using late = Region.open(pair.name);
-    const error = expectCode("PARTICIPANT_LIMIT", () => Participant.of(late));
-    expect(error.message).toContain(`region ${pair.name} has 31 live participants, its limit; close one`);
-    crowd[3]!.close();
-    expect(Participant.of(late).index).toBe(5);
-  } finally {
-    for (const region of crowd) region.close();
-  }
 });
 
 describe("waiting for what is not there yet", () => {
