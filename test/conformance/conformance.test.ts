@@ -1,6 +1,6 @@
 /** One set of behaviours, over every backend and every topology of adapters.ts. */
 import { describe, expect, test } from "bun:test";
-import { Region } from "../../src/index.ts";
+import { Region, Service } from "../../src/index.ts";
 import { BackpressureError, CorruptError, InUseError } from "../../src/ring/errors.ts";
 import { type Adapter, adapters, type Receiver } from "./adapters.ts";
 import { type Backend, backends } from "./backends.ts";
@@ -172,12 +172,38 @@ function conforms(backend: Backend, adapter: Adapter): void {
     });
 }
 
+/** Request and response have two directions, which the adapters have not. */
+function answers(backend: Backend): void {
+  test("service: calls are answered, by the next server too", async () => {
+    const a = backend.create();
+    const b = Region.open(backend.nameOf(a));
+    try {
+      const service = Service.create<number, number>(a, "it", { clients: 2 });
+      using client = Service.open<number, number>(b, "it").client();
+      for (const factor of [2, 3]) {
+        using server = service.server();
+        const stop = new AbortController();
+        const serving = server.serve((value) => factor * value, { signal: stop.signal });
+        const calls = Array.from({ length: 50 }, (_, i) => client.call(i, { timeoutMs: 10_000 }));
+        expect(await Promise.all(calls)).toEqual(calls.map((_, i) => factor * i));
+        stop.abort();
+        await serving;
+      }
+    } finally {
+      b.close();
+      a.close();
+      backend.destroy(a);
+    }
+  });
+}
+
 for (const backend of backends) {
   if (backend.missing !== null) {
     test.skip(`${backend.name}: ${backend.missing}`, () => undefined);
     continue;
   }
   describe(backend.name, () => {
+    answers(backend);
     for (const adapter of adapters) describe(adapter.name, () => conforms(backend, adapter));
   });
 }

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { existsSync } from "node:fs";
+import { isGone } from "../support/regions.ts";
 
 const EXAMPLE = new URL("../../examples/v2p.ts", import.meta.url).pathname;
 const NAME = `v2p-test-${process.pid}`;
@@ -25,7 +25,7 @@ test("the v2p example translates the first byte, the last one, and refuses the o
     if (process.getuid!() === 0) expect(Number(address) % 4096).toBe(Number.parseInt(part[2]!, 16) % 4096);
     else expect(address).toContain("CAP_SYS_ADMIN");
   }
-  expect(existsSync(`/dev/shm/physring.${NAME}`)).toBe(false);
+  expect(isGone(NAME)).toBe(true);
 });
 
 test("a device that is not there is told by its error code", () => {

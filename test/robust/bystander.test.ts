@@ -94,7 +94,7 @@ test("the peers of another region are not disturbed", async () => {
     await survive(() => waitAny([there.rx, there.consumer, there.follower], { timeoutMs: 1 }));
     expect(exchange(here, round)).toEqual([round, round, round & 0xff]);
     // Asleep until the commit, although a spoilt end is waited for beside it.
-    const waiting = here.rx.wait({ timeoutMs: 2000 });
+    const waiting = here.rx.wait();
     const beside = survive(() => waitAny([there.rx, there.follower], { timeoutMs: 5 }));
     await Bun.sleep(0);
     here.tx.commit(here.tx.reserve(1));

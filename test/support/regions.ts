@@ -27,7 +27,12 @@ export class RegionPair implements Disposable {
   }
 }
 
+/** The file of a region in shared memory. */
+export function regionPath(name: string): string {
+  return `${process.env["PHYSRING_SHM_DIR"] ?? "/dev/shm"}/physring.${name}`;
+}
+
 /** True when the region's file is gone from shared memory. */
 export function isGone(name: string): boolean {
-  return !existsSync(`${process.env["PHYSRING_SHM_DIR"] ?? "/dev/shm"}/physring.${name}`);
+  return !existsSync(regionPath(name));
 }

@@ -10,14 +10,10 @@ import {
   Region,
   Ring,
 } from "../../src/index.ts";
-import { uniqueName } from "../support/regions.ts";
+import { regionPath, uniqueName } from "../support/regions.ts";
 
 const INDEX = new URL("../../src/index.ts", import.meta.url).pathname;
 const NOBODY = 65534;
-
-function shmPath(name: string): string {
-  return `${process.env["PHYSRING_SHM_DIR"] ?? "/dev/shm"}/physring.${name}`;
-}
 
 /** What an observer does, with hot loops of every load it has; prints one line. */
 const OBSERVER = `
@@ -42,11 +38,11 @@ describe("a read-only region", () => {
   test("is created for its owner alone; mode and group are options", () => {
     const name = uniqueName("mode");
     using region = Region.create(name, { size: "64KiB" });
-    expect(statSync(shmPath(name)).mode & 0o777).toBe(0o600);
+    expect(statSync(regionPath(name)).mode & 0o777).toBe(0o600);
     region.close();
     using shared = Region.create(name, { size: "64KiB", mode: 0o660, group: process.getgid!() });
     Participant.of(shared);
-    const status = statSync(shmPath(name));
+    const status = statSync(regionPath(name));
     expect([status.mode & 0o777, status.gid]).toEqual([0o660, process.getgid!()]);
     expect(statSync(shared.control.doorbellDirectory).mode & 0o7777).toBe(0o770);
     shared.close();
