@@ -175,8 +175,9 @@ export class FrameProducer implements Disposable {
 
   /**
    * Sends a frame: loaned here, or received on a channel of the same pool and held by nobody else. True when a consumer gets it,
-   * false when it was dropped or nobody is attached. A full lane under policy `block` blocks the thread.
-   * @throws BackpressureError (`fail`; the frame stays yours), FrameSharedError, FrameReleasedError, WaitTimeoutError, StalledError (`stallAction: "error"`)
+   * false when it was dropped or nobody is attached; with a history those who join later may get it all the same. A full lane under policy
+   * `block` blocks the thread.
+   * @throws BackpressureError (`fail`; the frame stays yours), FrameSharedError (others hold it, or its channel keeps it in a history), FrameReleasedError, WaitTimeoutError, StalledError (`stallAction: "error"`)
    */
   send(frame: Frame, options: BlockOptions = {}): boolean {
     return this.trySend(frame) ?? attemptBlocking(this.#sending(frame), options);
