@@ -112,8 +112,8 @@ export const LANE_MUTATIONS: readonly NamedMutation[] = [
   {
     what: "end of stream believed without a second look",
     file: RECEIVER,
-    from: 'if (used !== 0) return "open";',
-    to: "",
+    from: 'if (used !== 0 || this.#pending > 0) return "open";',
+    to: 'if (this.#pending > 0) return "open";',
   },
   {
     what: "recovery leaves receivers what was never published",
@@ -169,7 +169,7 @@ export const DROP_MUTATIONS: readonly NamedMutation[] = [
   {
     what: "a taken-back block not released",
     file: SENDER,
-    from: "this.channel.pool.clear(claimed, participant.bit, participant.ringer);",
+    from: "this.letGo(claimed);",
     to: "",
   },
   {
@@ -196,7 +196,7 @@ export const EVICTION_MUTATIONS: readonly NamedMutation[] = [
   {
     what: "taken back and kept",
     file: EVICTION,
-    from: "if (claimed >= 0) channel.pool.clear(claimed, by.bit, by.ringer);",
+    from: "if (claimed >= 0) by.letGo(claimed);",
     to: "",
   },
   {
@@ -214,7 +214,7 @@ export const EVICTION_MUTATIONS: readonly NamedMutation[] = [
   {
     what: "recovery does not finish an eviction",
     file: RECOVERY,
-    from: "if (channel.claimedHeads) completeEviction(channel, lane, { bit, ringer });",
+    from: "if (channel.claimedHeads) completeEviction(channel, lane, new CleaningEvictor(channel.pool, bit, ringer));",
     to: "",
   },
   {
