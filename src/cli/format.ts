@@ -35,3 +35,7 @@ export function count(value: number): string {
 export function plural(value: number, noun: string): string {
   return `${count(value)} ${noun}${value === 1 ? "" : "s"}`;
 }
+
+export function hex(value: number): string {
+  return `0x${value.toString(16)}`;
+}

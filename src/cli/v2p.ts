@@ -1,8 +1,10 @@
 /** `physring v2p`: all addresses of one byte, cross-checked with the page tables. */
+
 import { parseArgs } from "node:util";
 import { PhysringError } from "../ffi/errors.ts";
 import type { AddressAbsence } from "../memory/physical.ts";
 import { type Translation, translateAddress, translateOffset } from "../memory/translate.ts";
+import { hex } from "./format.ts";
 
 const USAGE = `physring v2p: where a byte is
 
@@ -73,10 +75,6 @@ type Check = "agrees" | "differs" | "not checked";
 function crossCheck({ physical, pagemap }: Translation): Check {
   if (typeof physical !== "number" || typeof pagemap !== "number") return "not checked";
   return physical === pagemap ? "agrees" : "differs";
-}
-
-function hex(value: number): string {
-  return `0x${value.toString(16)}`;
 }
 
 function describe(value: number | AddressAbsence): string {

@@ -10,6 +10,7 @@ import {
   type ServiceOptions,
   WaitTimeoutError,
 } from "../../src/index.ts";
+import { firstLine } from "../support/lines.ts";
 import { RegionPair } from "../support/regions.ts";
 
 const PEER = new URL("fixtures/service-peer.ts", import.meta.url).pathname;
@@ -26,12 +27,6 @@ function spawn(name: string, ...args: string[]): Bun.Subprocess<"ignore", "pipe"
     stdout: "pipe",
     stderr: "inherit",
   });
-}
-
-/** Resolves at the first line the process prints. */
-async function firstLine(child: Bun.Subprocess<"ignore", "pipe", "inherit">): Promise<string> {
-  for await (const chunk of child.stdout) return new TextDecoder().decode(chunk).trim();
-  return "";
 }
 
 describe("one process, two handles", () => {
@@ -187,11 +182,11 @@ describe("other processes", () => {
     const { pair, created } = setup();
     using _ = pair;
     const server = spawn(pair.name, "serve");
-    await firstLine(server);
+    await firstLine(server.stdout);
     const clients = [spawn(pair.name, "call", "3000"), spawn(pair.name, "call", "3000")];
     using own = created.client();
     for (let i = 0; i < 500; i++) expect(own.callBlocking(i)).toBe(2 * i);
-    for (const client of clients) expect(await firstLine(client)).toBe("wrong 0");
+    for (const client of clients) expect(await firstLine(client.stdout)).toBe("wrong 0");
     server.kill("SIGKILL");
     await server.exited;
   });
@@ -203,7 +198,7 @@ describe("other processes", () => {
     let next: Promise<number> | null = null;
     for (let round = 0; round < 3; round++) {
       const server = spawn(pair.name, "serve");
-      await firstLine(server);
+      await firstLine(server.stdout);
       if (next !== null) expect(await next).toBe(2 * round);
       for (let i = 0; i < 200; i++) expect(await client.call(i)).toBe(2 * i);
       server.kill("SIGSTOP");
@@ -230,7 +225,7 @@ describe("other processes", () => {
       client.kill("SIGKILL");
       await client.exited;
     }
-    expect(await firstLine(spawn(pair.name, "call", "500"))).toBe("wrong 0");
+    expect(await firstLine(spawn(pair.name, "call", "500").stdout)).toBe("wrong 0");
     stop.abort();
     await serving;
   });
@@ -242,7 +237,7 @@ describe("other processes", () => {
     const stop = new AbortController();
     const serving = server.serve((value) => value * 2, { signal: stop.signal });
     const stalled = spawn(pair.name, "call-and-stop");
-    await firstLine(stalled);
+    await firstLine(stalled.stdout);
     using client = opened.client();
     for (let i = 0; i < 300; i++) expect(await client.call(i, { timeoutMs: 10_000 })).toBe(2 * i);
     stalled.kill("SIGKILL");

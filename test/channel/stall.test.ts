@@ -9,6 +9,7 @@ import {
   StalledError,
 } from "../../src/index.ts";
 import { expectCode } from "../support/errors.ts";
+import { lines } from "../support/lines.ts";
 import { RegionPair } from "../support/regions.ts";
 
 const STALLING = new URL("fixtures/stalling.ts", import.meta.url).pathname;
@@ -31,13 +32,7 @@ class Consumer {
   }
 
   async #read(): Promise<void> {
-    let rest = "";
-    const decoder = new TextDecoder();
-    for await (const chunk of this.process.stdout) {
-      const parts = (rest + decoder.decode(chunk, { stream: true })).split("\n");
-      rest = parts.pop()!;
-      this.lines.push(...parts);
-    }
+    for await (const line of lines(this.process.stdout)) this.lines.push(line);
   }
 
   async said(line: string): Promise<void> {

@@ -2,6 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { Region, Service } from "../../src/index.ts";
 import { BackpressureError, CorruptError, InUseError } from "../../src/ring/errors.ts";
+import { firstLine } from "../support/lines.ts";
 import { type Adapter, adapters, type Receiver } from "./adapters.ts";
 import { type Backend, backends } from "./backends.ts";
 
@@ -43,8 +44,7 @@ async function killedPeer(job: object): Promise<void> {
     stdout: "pipe",
     stderr: "inherit",
   });
-  const { value } = await peer.stdout.getReader().read();
-  expect(new TextDecoder().decode(value)).toBe("ready\n");
+  expect(await firstLine(peer.stdout)).toBe("ready");
   peer.kill("SIGKILL");
   await peer.exited;
 }

@@ -7,6 +7,7 @@ import type { DeathEvent } from "../../src/ring/deaths.ts";
 import { Participant } from "../../src/ring/participant.ts";
 import { Ring } from "../../src/ring/ring.ts";
 import { expectCode } from "../support/errors.ts";
+import { lines } from "../support/lines.ts";
 import { RegionPair } from "../support/regions.ts";
 
 const SURVIVOR = new URL("fixtures/survivor.ts", import.meta.url).pathname;
@@ -62,17 +63,6 @@ class Survivor {
   async kill(): Promise<void> {
     this.#process.kill("SIGKILL");
     await this.#process.exited;
-  }
-}
-
-async function* lines(stream: ReadableStream<Uint8Array>): AsyncGenerator<string> {
-  let rest = "";
-  const decoder = new TextDecoder();
-  for await (const chunk of stream) {
-    const text = decoder.decode(chunk, { stream: true });
-    const parts = (rest + text).split("\n");
-    rest = parts.pop()!;
-    yield* parts;
   }
 }
 

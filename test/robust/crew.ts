@@ -1,6 +1,7 @@
 /** Processes of a robustness run: started, watched through the board and their output, ended for certain. */
 import { readFileSync } from "node:fs";
 import type { Subprocess } from "bun";
+import { lines } from "../support/lines.ts";
 import { RUNNER_VARIABLE } from "../support/orphan.ts";
 import { Patience } from "../support/patience.ts";
 import type { ActorOptions } from "./actor-roles.ts";
@@ -41,13 +42,7 @@ export class Member {
   }
 
   async #readLines(): Promise<void> {
-    const decoder = new TextDecoder();
-    let rest = "";
-    for await (const chunk of this.#process.stdout) {
-      const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
-      rest = lines.pop()!;
-      for (const line of lines) this.#readLine(line);
-    }
+    for await (const line of lines(this.#process.stdout)) this.#readLine(line);
   }
 
   #readLine(line: string): void {

@@ -1,5 +1,6 @@
 /** Other processes and threads for tests, and what the kernel says about ours. */
 import { existsSync, readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
+import { lines } from "./lines.ts";
 
 const PEER = new URL("../unit/fixtures/peer.ts", import.meta.url).pathname;
 
@@ -43,17 +44,6 @@ export class Peer implements AsyncDisposable {
     this.#process.stdin.end();
     await this.#process.exited;
   }
-}
-
-async function* lines(stream: ReadableStream<Uint8Array>): AsyncGenerator<string> {
-  const decoder = new TextDecoder();
-  let rest = "";
-  for await (const chunk of stream) {
-    const parts = (rest + decoder.decode(chunk, { stream: true })).split("\n");
-    rest = parts.pop()!;
-    yield* parts;
-  }
-  if (rest !== "") yield rest;
 }
 
 /** Open descriptors of files and devices; pipes, sockets and the like belong to Bun and come and go. */

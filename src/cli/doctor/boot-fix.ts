@@ -1,4 +1,5 @@
 /** How a kernel argument, and how reserved memory, is set on this kind of machine. */
+import { hex } from "../format.ts";
 import type { DoctorFacts } from "./facts.ts";
 
 /** The size as boot loaders write it: `512M`, `6G`, rounded up to whole MiB. */
@@ -24,10 +25,6 @@ export function bootArgumentFix({ boot, distribution }: DoctorFacts, argument: s
   if (boot.hasDeviceTree && !boot.hasExtlinux && !boot.hasCmdlineFile && !boot.hasGrub)
     lines.push(`U-Boot: setenv bootargs "\${bootargs} ${argument}"; saveenv; boot`);
   return lines.length > 0 ? lines : [`add ${argument} to the kernel's command line in the boot loader`];
-}
-
-function hex(value: number): string {
-  return `0x${value.toString(16)}`;
 }
 
 /** A 64-bit number as two cells. */
