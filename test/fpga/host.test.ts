@@ -2,6 +2,7 @@
 import { heapStats } from "bun:jsc";
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { CommandQueue, Core, Opcode } from "../../src/fpga/index.ts";
+import { regionOffset } from "../../src/memory/brands.ts";
 import type { RegisterFile } from "../../src/memory/register-file.ts";
 import { Pool } from "../../src/ring/pool.ts";
 import { physring } from "../cli/command.ts";
@@ -71,5 +72,23 @@ describe.skipIf(missing !== null)("against the stub", () => {
     await queue.reset({ idleLimitMs: 10 }).catch(() => undefined);
     expect(await running).toHaveProperty("code", "QUEUE_STUCK");
     expect((await physring(["ls", board.name])).stdout).toContain("QUARANTINED  1 block with the hardware");
+  });
+});
+
+describe.skipIf(missing !== null)("where the board has its memories", () => {
+  test("multiples of 4 KiB above 2^32, others on each run, and nothing that a CPU calls them", async () => {
+    const seen = new Set<number>();
+    for (let run = 0; run < 3; run++) {
+      await using board = await TestBoard.start();
+      using core = Core.open(board.where);
+      const addresses = board.region.addresses(regionOffset(0));
+      for (const { deviceBase } of core.board!.memories) {
+        expect(deviceBase % 4096).toBe(0);
+        expect(deviceBase).toBeGreaterThan(2 ** 32);
+        expect([addresses.virtual, addresses.physical, addresses.pageTable]).not.toContain(deviceBase);
+        seen.add(deviceBase);
+      }
+    }
+    expect(seen.size).toBe(6);
   });
 });
