@@ -239,7 +239,7 @@ module pr_exec #(
   assign drain = state == DRAIN;
   assign all_quiet = (&list_quiet) && read_quiet && write_quiet;
   assign failed = (|list_error) || read_error || write_error;
-  // Everything was read, so the reader is quiet; every response came, so the writer is. A response may still be an error.
+  // Everything was read, and every beat is on the bus. DRAIN waits for the responses, of which one may be an error.
   assign finished = engine_done && (!has_destination || write_done);
   always_comb begin
     failure = write_status;

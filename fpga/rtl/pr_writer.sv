@@ -1,5 +1,5 @@
 // Writes one stream of beats to segments. A burst is begun only when all its beats are here (pr_axi_write relies on it), the
-// last beat carries strobes for what is left, and the command is done when every response has come.
+// last beat carries strobes for what is left; `done` says that all beats are on the bus, `quiet` that every response has come.
 module pr_writer #(
     parameter int DATA_BITS = 64,
     parameter int BURST_BEATS = 16
@@ -54,7 +54,7 @@ module pr_writer #(
   assign awvalid = burst_valid && sending == 0 && 32'(waiting) >= 32'(burst_beats) && unanswered != 16'hffff && !drain;
   assign awlen = 8'(burst_beats - 9'd1);
   assign quiet = sending == 0 && unanswered == 0;
-  assign done = beats_left == 0 && quiet;
+  assign done = beats_left == 0;
   assign wstrb = (beats_left == 33'd1 && tail != 0) ? ~({BYTES{1'b1}} << tail) : {BYTES{1'b1}};
 
   pr_burst #(

@@ -82,8 +82,9 @@ class AxiMemory {
 
   // After the edge: what the core sees until the next one.
   void drive(Core& core) {
+    clock_++;
     if (!b_valid_ && now()) {
-      const int id = pick(answers_);
+      const int id = pick(answers_, [&](const Written& written) { return written.due <= clock_; });
       if (id >= 0) {
         b_valid_ = true;
         core.m_axi_bid = id;
@@ -123,6 +124,7 @@ class AxiMemory {
     Burst burst;
     std::vector<Beat> beats;
     unsigned response;
+    uint64_t due;  // not answered before
   };
   struct Offer {
     bool waiting = false;
@@ -137,6 +139,7 @@ class AxiMemory {
   Beat w_before_ = {};
   bool w_waiting_ = false, b_valid_ = false, r_valid_ = false;
   int r_open_ = -1;
+  uint64_t clock_ = 0;
 
   bool now() { return !frozen && (slowness == 0 || random.below(slowness + 1) == 0); }
 
@@ -169,7 +172,9 @@ class AxiMemory {
       return false;
     }
     const uint64_t first = first_of(burst);
-    Written written = {burst, {}, answer(burst.address, first + uint64_t(burst.beats) * BusBytes - 1, true)};
+    Written written = {burst, {}, answer(burst.address, first + uint64_t(burst.beats) * BusBytes - 1, true), clock_};
+    // One in eight takes long: what must not overtake it has the time to.
+    if (slowness != 0 && random.below(8) == 0) written.due += random.below(150 * slowness);
     for (unsigned i = 0; i < burst.beats; i++) {
       rule(beats_.front().last == (i + 1 == burst.beats), "WLAST at the wrong beat");
       written.beats.push_back(beats_.front());
@@ -188,15 +193,15 @@ class AxiMemory {
       at += BusBytes;
     }
   }
-  template <class Queue>
-  int pick(Queue& queues) {
+  template <class Queue, class Ready>
+  int pick(Queue& queues, Ready ready) {
     const int start = random.below(Ids);
     for (int i = 0; i < Ids; i++)
-      if (!queues[(start + i) % Ids].empty()) return (start + i) % Ids;
+      if (!queues[(start + i) % Ids].empty() && ready(queues[(start + i) % Ids].front())) return (start + i) % Ids;
     return -1;
   }
   void read_beat(Core& core) {
-    const int id = slowness == 0 && r_open_ >= 0 ? r_open_ : pick(reads_);
+    const int id = slowness == 0 && r_open_ >= 0 ? r_open_ : pick(reads_, [](const Burst&) { return true; });
     if (id < 0) return;
     Burst& burst = reads_[id].front();
     if (r_open_ >= 0 && r_open_ != id) interleavings++;

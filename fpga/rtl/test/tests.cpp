@@ -630,6 +630,7 @@ void coverage(Bench& b) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  std::setvbuf(stdout, nullptr, _IOLBF, 0);  // who waits for the first failure sees it at once
   const uint32_t seed = argc > 1 ? uint32_t(std::strtoul(argv[1], nullptr, 0)) : 1;
   Bench b(seed);
   registers(b);
