@@ -150,7 +150,7 @@ const SAME = { file: "src/fpga/command-ring.ts", from: "this.order.wmb();", to: 
 const UNCHANGED: readonly Mutation[] = [
   { ...SAME, name: "an unchanged copy, co-simulated", run: NONE },
   { ...SAME, name: "an unchanged copy, tested", tests: ["engines", "ownership"] },
-  { ...SAME, name: "an unchanged copy, killed", tests: ["recovery", "mid-burst"] },
+  { ...SAME, name: "an unchanged copy, killed", tests: ["recovery", "coherency full in mid-burst"] },
 ];
 
 const ROOT = new URL("../..", import.meta.url).pathname;

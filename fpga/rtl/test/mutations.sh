@@ -65,8 +65,8 @@ mutate filter-edge pr_engine_filter.sv "assign c = extra_pass ? b : in_data;" "a
 mutate address-not-held pr_axi_read.sv "end else if (free) begin" "end else begin"
 mutate reset-forgotten-writer pr_writer.sv "      unanswered <= '0;
 " ""
-mutate reset-forgotten-fetch pr_fetch.sv "      queue <= '0;
-" ""
+mutate reset-forgotten-fetch pr_fetch.sv "      state <= PICK;
+      queue <= '0;" "      queue <= '0;"
 mutate reset-forgotten-queue pr_queue.sv "      active <= '0;
 " ""
 mutate reset-forgotten-word pr_host_words.sv "if (!rst_n) words <= '0;" "if (!rst_n) words[19*32-1:0] <= '0;"
