@@ -30,7 +30,12 @@ class Bench implements Disposable {
   constructor(options: Partial<ChannelOptions>) {
     const region = Region.create(this.name, { size: "4MiB" });
     this.#handles.push(region);
-    this.channel = Channel.create(region, "c", { frameBytes: 256, ...options });
+    try {
+      this.channel = Channel.create(region, "c", { frameBytes: 256, ...options });
+    } catch (error) {
+      this[Symbol.dispose]();
+      throw error;
+    }
   }
 
   handle(): Region {

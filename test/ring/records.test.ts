@@ -10,6 +10,7 @@ import {
   RecordHeader,
   RecordsLayout,
 } from "../../src/ring/records-layout.ts";
+import { expectCode } from "../support/errors.ts";
 import { RegionPair, uniqueName } from "../support/regions.ts";
 
 /** A record that shows its number in every byte. */
@@ -78,7 +79,8 @@ describe("shape", () => {
     "a fraction of a millisecond": { stallTimeoutMs: 0.5 },
   } as Record<string, Partial<RecordsOptions>>)) {
     test(`refuses ${what}`, () => {
-      expect(() => setup("bad", options)).toThrow(expect.objectContaining({ code: "ARGUMENT" }));
+      using pair = new RegionPair("bad");
+      expectCode("ARGUMENT", () => Records.create(pair.a, "r", { capacityBytes: 4096, ...options }));
     });
   }
 

@@ -1,6 +1,6 @@
 /** A region name of a test; whatever has it is removed when the name is disposed, also when the test fails. */
 import { Region } from "../../src/memory/region.ts";
-import { uniqueName } from "./regions.ts";
+import { regionPath, uniqueName } from "./regions.ts";
 
 export class ScratchName implements Disposable {
   readonly name: string;
@@ -10,7 +10,7 @@ export class ScratchName implements Disposable {
   }
 
   get path(): string {
-    return `/dev/shm/physring.${this.name}`;
+    return regionPath(this.name);
   }
 
   [Symbol.dispose](): void {

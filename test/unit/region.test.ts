@@ -7,7 +7,7 @@ import { Region } from "../../src/memory/region.ts";
 import { parseSize } from "../../src/memory/size.ts";
 import { expectCode } from "../support/errors.ts";
 import { mapsOf, openDescriptors, Peer } from "../support/peer.ts";
-import { isGone, RegionPair, uniqueName } from "../support/regions.ts";
+import { isGone, RegionPair, regionPath, uniqueName } from "../support/regions.ts";
 import { ScratchName } from "../support/scratch.ts";
 
 const at = regionOffset;
@@ -244,9 +244,9 @@ describe("names and sizes", () => {
     expect(parseName("a.b_c-1")).toEqual({
       backend: "shm",
       name: "a.b_c-1",
-      path: "/dev/shm/physring.a.b_c-1",
+      path: regionPath("a.b_c-1"),
     });
-    expect(parseName("shm:x")).toEqual({ backend: "shm", name: "shm:x", path: "/dev/shm/physring.x" });
+    expect(parseName("shm:x")).toEqual({ backend: "shm", name: "shm:x", path: regionPath("x") });
     expect(parseName("/dev/udmabuf0")).toMatchObject({
       backend: "udmabuf",
       path: "/dev/udmabuf0",
