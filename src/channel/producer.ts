@@ -23,6 +23,10 @@ export interface ChannelCounters {
   /** Summed over the lanes: frames a full lane did not get (drop-newest), or lost again (drop-oldest). */
   readonly droppedNewest: number;
   readonly droppedOldest: number;
+  /** Loans and sends that failed (`fail`) for want of a block or of room in a lane. */
+  readonly failed: number;
+  /** Loans and sends that had to wait (`block`). */
+  readonly blocked: number;
   /** Consumers whose lane was taken because they had stalled. */
   readonly evicted: number;
   /** Descriptors that consumers refused. */
@@ -38,6 +42,8 @@ export function readCounters(channel: ChannelGeometry): ChannelCounters {
     unclaimed: channel.words[ChannelLayout.unclaimedWord]! >>> 0,
     droppedNewest: sum(RingLayout.droppedNewestWord),
     droppedOldest: sum(RingLayout.droppedOldestWord),
+    failed: channel.words[ChannelLayout.failedWord]! >>> 0,
+    blocked: channel.words[ChannelLayout.blockedWord]! >>> 0,
     evicted: channel.words[ChannelLayout.evictedWord]! >>> 0,
     rejected: sum(RingLayout.rejectedWord),
   };
@@ -150,8 +156,10 @@ export class FrameProducer implements Disposable {
     }
     switch (this.#channel.policy) {
       case "block":
+        this.#sender.countBlocked();
         return undefined;
       case "fail":
+        this.#sender.countFailed();
         throw new BackpressureError(
           `channel ${this.#channel.name}: all ${this.#channel.pool.geometry.blockCount} blocks are held`,
         );
@@ -180,15 +188,17 @@ export class FrameProducer implements Disposable {
    * @throws BackpressureError (`fail`; the frame stays yours), FrameSharedError (others hold it, or its channel keeps it in a history), FrameReleasedError, WaitTimeoutError, StalledError (`stallAction: "error"`)
    */
   send(frame: Frame, options: BlockOptions = {}): boolean {
-    return this.trySend(frame) ?? attemptBlocking(this.#sending(frame), options);
+    return this.trySend(frame) ?? attemptBlocking(this.#waiting(frame), options);
   }
 
   /** Like {@link send}, leaving the event loop free. */
   async sendAsync(frame: Frame, options: AwaitOptions = {}): Promise<boolean> {
-    return this.trySend(frame) ?? (await attemptAsync(this.#sending(frame), options));
+    return this.trySend(frame) ?? (await attemptAsync(this.#waiting(frame), options));
   }
 
-  #sending(frame: Frame): Attempt<boolean> {
+  /** A send that has to wait. */
+  #waiting(frame: Frame): Attempt<boolean> {
+    this.#sender.countBlocked();
     return {
       participant: this.#participant,
       condition: this.#sender,
@@ -211,8 +221,13 @@ export class FrameProducer implements Disposable {
     return result === SendResult.sent;
   }
 
-  /** Resolves when at least `count` consumers are attached. @throws WaitTimeoutError */
+  /** Resolves when at least `count` consumers are attached. @throws WaitTimeoutError, ArgumentError when there can never be so many */
   async waitForConsumers(count: number, options: AwaitOptions = {}): Promise<void> {
+    const most = this.#channel.lanes.length;
+    if (count > most)
+      throw new ArgumentError(
+        `channel ${this.#channel.name}: ${count} consumers cannot attach, at most ${most}: create it with more maxConsumers`,
+      );
     const enough: Condition = { ready: () => this.#sender.consumerCount() >= count };
     const timeoutMs = options.timeoutMs ?? Infinity;
     if (!(await this.#participant.doorbell.wait(enough, timeoutMs, options.signal))) {

@@ -105,7 +105,8 @@ function objectText(object: ObjectReport): string {
       return (
         `${head}  ${object.policy}, ${object.delivery}${history}${object.ended ? ", ended" : ""}  ${end(object.producer)} -> ` +
         `${consumers.length === 0 ? "nobody" : consumers.join(", ")}  published ${count(counters.published)}, ` +
-        `${drops(counters)}, without a block ${count(counters.dropped)}, unclaimed ${count(counters.unclaimed)}, rejected ${count(counters.rejected)}, evicted ${count(counters.evicted)}`
+        `${drops(counters)}, without a block ${count(counters.dropped)}, unclaimed ${count(counters.unclaimed)}, rejected ${count(counters.rejected)}, ` +
+        `failed ${count(counters.failed)}, waits ${count(counters.blocked)}, evicted ${count(counters.evicted)}`
       );
     }
     case "records": {

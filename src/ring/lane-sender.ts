@@ -295,6 +295,7 @@ export class LaneSender implements Evictor {
   }
 
   #fail(lane: number): never {
+    this.#count(ChannelLayout.failedWord);
     throw new BackpressureError(
       `channel ${this.channel.name}: lane ${lane} holds ${this.channel.laneCapacity} frames that nobody took`,
     );
@@ -495,6 +496,16 @@ export class LaneSender implements Evictor {
   countDropped(): void {
     this.#advanceSequence();
     this.#count(ChannelLayout.droppedWord);
+  }
+
+  /** Counts a loan that failed for want of a block. */
+  countFailed(): void {
+    this.#count(ChannelLayout.failedWord);
+  }
+
+  /** Counts a loan or a send that begins to wait. */
+  countBlocked(): void {
+    this.#count(ChannelLayout.blockedWord);
   }
 
   /** Ends the stream: consumers see the end after the last frame. */

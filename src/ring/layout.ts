@@ -127,6 +127,8 @@ export const ChannelLayout = {
   unclaimedWord: LINE_WORDS + 4,
   endedWord: LINE_WORDS + 5,
   evictedWord: LINE_WORDS + 6,
+  failedWord: LINE_WORDS + 7,
+  blockedWord: LINE_WORDS + 8,
   producerOwnerWord: 2 * LINE_WORDS,
   takersWord: 2 * LINE_WORDS + 1,
   historyTailWord: 3 * LINE_WORDS,

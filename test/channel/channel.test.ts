@@ -246,6 +246,13 @@ describe("delivery", () => {
   });
 });
 
+test("waiting for more consumers than there can be is an error, not a wait", async () => {
+  using bench = new Bench();
+  const { tx } = bench.connect({ maxConsumers: 2 }, 0);
+  const refused = await tx.waitForConsumers(3).catch((error: ArgumentError) => error.message);
+  expect(refused).toContain("3 consumers cannot attach, at most 2");
+});
+
 describe("backpressure", () => {
   test("fail: a full lane is an error, the frame stays with the sender", () => {
     using bench = new Bench();
@@ -255,6 +262,7 @@ describe("backpressure", () => {
     using frame = tx.loan()!;
     expect(() => tx.send(frame)).toThrow(BackpressureError);
     expect(frame.held).toBe(true);
+    expect(tx.counters).toMatchObject({ failed: 1, blocked: 0 });
   });
 
   test("fail: no free block is an error", () => {
@@ -263,6 +271,7 @@ describe("backpressure", () => {
     using held = tx.loan()!;
     expect(held.held).toBe(true);
     expect(() => tx.loan()).toThrow(BackpressureError);
+    expect(tx.counters).toMatchObject({ failed: 1, blocked: 0, dropped: 0 });
   });
 
   test("block: waits up to the time limit, and goes on when a frame is taken", async () => {
@@ -276,6 +285,7 @@ describe("backpressure", () => {
     const sending = tx.sendAsync(frame);
     setTimeout(() => rx[0]!.receive()!.release(), 5);
     expect(await sending).toBe(true);
+    expect(tx.counters).toMatchObject({ failed: 0, blocked: 3 });
   });
 
   test("block: a loan waits for a released block", async () => {
@@ -287,6 +297,7 @@ describe("backpressure", () => {
     setTimeout(() => rx[0]!.receive()!.release(), 5);
     using frame = await loaning;
     expect(frame!.held).toBe(true);
+    expect(tx.counters).toMatchObject({ failed: 0, blocked: 2 });
   });
 
   test("drop-newest: the full lane keeps its old frames, others get the new one; all is counted", () => {
