@@ -173,18 +173,24 @@ static int udb_map_pins(struct udb_adoption *a, struct device *dev)
 	if (error)
 		return error;
 	error = udb_inject() ? -ENOMEM :
-		dma_map_sgtable(dev, &a->table, DMA_BIDIRECTIONAL, 0);
+		dma_map_sgtable(dev, &a->table, DMA_BIDIRECTIONAL, UDB_MAP_ATTRS);
 	if (error)
 		return error;
+	if (!udb_pins_are_direct(a, dev)) {
+		dma_unmap_sgtable(dev, &a->table, DMA_BIDIRECTIONAL, UDB_MAP_ATTRS);
+		return -EIO;
+	}
 	a->dev = get_device(dev);
-	return udb_pins_are_direct(a, dev) ? 0 : -EIO;
+	dma_sync_sgtable_for_device(dev, &a->table, DMA_BIDIRECTIONAL);
+	return 0;
 }
 
 static void udb_unmap_pins(struct udb_adoption *a)
 {
 	down_write(&a->lock);
 	if (a->dev) {
-		dma_unmap_sgtable(a->dev, &a->table, DMA_BIDIRECTIONAL, 0);
+		dma_sync_sgtable_for_cpu(a->dev, &a->table, DMA_BIDIRECTIONAL);
+		dma_unmap_sgtable(a->dev, &a->table, DMA_BIDIRECTIONAL, UDB_MAP_ATTRS);
 		put_device(a->dev);
 		a->dev = NULL;
 	}

@@ -132,22 +132,32 @@ int udb_dma_attach(struct udb_memory *m, struct device *dev)
 
 	if (udb_inject())
 		return -ENOMEM;
-	addr = dma_map_page(dev, udb_page(m, 0), 0, udb_map_size(m), DMA_BIDIRECTIONAL);
+	addr = dma_map_page_attrs(dev, udb_page(m, 0), 0, udb_map_size(m), DMA_BIDIRECTIONAL,
+				  UDB_MAP_ATTRS);
 	if (dma_mapping_error(dev, addr)) {
 		pr_err_ratelimited("u-dma-buf: %s: the kernel can not map %llu bytes for %s without a bounce buffer. Remedy: no swiotlb=force, or a wider dma_mask_bit\n",
 		       m->name, m->size, dev_name(dev));
 		return -EIO;
 	}
 	if (!udb_dma_is_direct(dev, addr, udb_phys(m), udb_map_size(m))) {
-		dma_unmap_page(dev, addr, udb_map_size(m), DMA_BIDIRECTIONAL);
+		dma_unmap_page_attrs(dev, addr, udb_map_size(m), DMA_BIDIRECTIONAL,
+				     UDB_MAP_ATTRS);
 		pr_err_ratelimited("u-dma-buf: %s: the mapping for %s goes through a bounce buffer and is refused. Remedy: no swiotlb=force, or a wider dma_mask_bit\n",
 		       m->name, dev_name(dev));
 		return -EIO;
 	}
+	dma_sync_single_for_device(dev, addr, udb_map_size(m), DMA_BIDIRECTIONAL);
 	m->dma_dev = get_device(dev);
 	m->dma_addr = addr;
 	m->coherent = dev_is_dma_coherent(dev);
 	return 0;
+}
+
+static void udb_dma_unmap(struct udb_memory *m)
+{
+	dma_sync_single_for_cpu(m->dma_dev, m->dma_addr, udb_map_size(m), DMA_BIDIRECTIONAL);
+	dma_unmap_page_attrs(m->dma_dev, m->dma_addr, udb_map_size(m), DMA_BIDIRECTIONAL,
+			     UDB_MAP_ATTRS);
 }
 
 /**
@@ -163,8 +173,7 @@ void udb_memory_detach(struct udb_memory *m)
 	down_write(&m->dma_lock);
 	if (m->dma_dev) {
 		if (m->kind != U_DMA_BUF_MEMORY_POOL)
-			dma_unmap_page(m->dma_dev, m->dma_addr, udb_map_size(m),
-				       DMA_BIDIRECTIONAL);
+			udb_dma_unmap(m);
 		put_device(m->dma_dev);
 		m->dma_dev = NULL;
 		m->dma_addr = 0;

@@ -116,14 +116,15 @@ static struct sg_table *udb_dmabuf_map(struct dma_buf_attachment *attachment,
 {
 	struct udb_export *e = attachment->dmabuf->priv;
 	struct udb_attachment *a = attachment->priv;
-	int error = dma_map_sgtable(a->dev, &a->table, direction, 0);
+	int error = dma_map_sgtable(a->dev, &a->table, direction, UDB_MAP_ATTRS);
 
 	if (error)
 		return ERR_PTR(error);
 	if (!udb_table_is_direct(e, a)) {
-		dma_unmap_sgtable(a->dev, &a->table, direction, 0);
+		dma_unmap_sgtable(a->dev, &a->table, direction, UDB_MAP_ATTRS);
 		return ERR_PTR(-EIO);
 	}
+	dma_sync_sgtable_for_device(a->dev, &a->table, direction);
 	mutex_lock(&e->lock);
 	a->mapped = true;
 	mutex_unlock(&e->lock);
@@ -139,7 +140,8 @@ static void udb_dmabuf_unmap(struct dma_buf_attachment *attachment, struct sg_ta
 	mutex_lock(&e->lock);
 	a->mapped = false;
 	mutex_unlock(&e->lock);
-	dma_unmap_sgtable(a->dev, table, direction, 0);
+	dma_sync_sgtable_for_cpu(a->dev, table, direction);
+	dma_unmap_sgtable(a->dev, table, direction, UDB_MAP_ATTRS);
 }
 
 static int udb_dmabuf_begin_cpu_access(struct dma_buf *dmabuf,

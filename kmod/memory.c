@@ -161,7 +161,7 @@ struct udb_memory *udb_memory_create(struct device *dev, const struct udb_spec *
 
 int __init udb_memory_init(void)
 {
-	udb_free_queue = udb_inject() ? NULL : alloc_workqueue("u-dma-buf", 0, 0);
+	udb_free_queue = udb_inject() ? NULL : alloc_workqueue("u-dma-buf", WQ_UNBOUND, 0);
 	return udb_free_queue ? 0 : -ENOMEM;
 }
 

@@ -208,7 +208,15 @@ struct udb_memory *udb_memory_create(struct device *dev, const struct udb_spec *
 struct udb_memory *udb_memory_get(struct udb_memory *m);
 void udb_memory_put(struct udb_memory *m);
 
-/* dma.c */
+/*
+ * dma.c
+ *
+ * The same pages may be mapped more than once: for a buffer's device and for those
+ * that import it; and what comes from CMA counts as mapped from the start.  The
+ * kernel allows that if the mapping itself moves no data, so every map is followed
+ * and every unmap preceded by a sync.
+ */
+#define UDB_MAP_ATTRS	DMA_ATTR_SKIP_CPU_SYNC
 phys_addr_t udb_dma_limit(struct device *dev);
 int udb_dma_attach(struct udb_memory *m, struct device *dev);
 void udb_memory_detach(struct udb_memory *m);
