@@ -52,7 +52,7 @@ SCENARIOS_x86_64_6_12=(smoke)
 SCENARIOS_arm64_6_1=(main devicetree devicetree-max library board)
 SCENARIOS_arm64_6_12=(smoke)
 SCENARIOS_tree_6_1=(x86_64 arm64)
-SCENARIOS_x86_64_debug=(debug debug-cma)
+SCENARIOS_x86_64_debug=(debug-{fuzz,interface,lifetime,inject}{,-cma})
 
 is_wanted() {
 	[ ${#wanted[@]} = 0 ] && [[ $1 != *-debug/* ]] && return 0

@@ -3,6 +3,9 @@
  * adopt [EDU]: memory of user space pinned and mapped for a device.  EDU is the
  * name of a PCI device: with it the program adopts for that device, has it write
  * into a segment and removes it.
+ *
+ * adopt bounces: where every mapping would be a copy, adoption is refused.
+ * adopt hold: tells "held" when the descriptor of an adoption is all that it has, and waits.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -297,12 +300,34 @@ static void test_parent(const char *edu)
 	close(source);
 }
 
+static int bounces(void)
+{
+	int source = memory_file(PAGES * PAGE, 0);
+
+	check_errno("adopt: memory that would bounce", adopt(source, 0, PAGES * PAGE, NULL), EIO);
+	check_u64("adopt: its pins are released", pins_outstanding(), 0);
+	return check_done();
+}
+
+static void hold(void)
+{
+	require(adopt(memory_file(PAGE, 0), 0, PAGE, NULL) >= 0);
+	close(node);
+	printf("held\n");
+	fflush(stdout);
+	pause();
+}
+
 int main(int argc, char **argv)
 {
 	uint64_t before = pins_outstanding();
 
 	node = open("/dev/u-dma-buf-anon", O_RDWR | O_CLOEXEC);
 	require(node >= 0);
+	if (argc == 2 && strcmp(argv[1], "hold") == 0)
+		hold();
+	if (argc == 2 && strcmp(argv[1], "bounces") == 0)
+		return bounces();
 	if (argc == 2) {
 		test_parent(argv[1]);
 	} else {

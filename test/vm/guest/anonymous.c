@@ -3,6 +3,8 @@
  * anonymous [EDU]: buffers without a name - their life, and the quota of users who
  * are not root.  EDU is the name of a PCI device; with it, and alone, the program
  * makes one for that device, removes the device and looks what is left.
+ *
+ * anonymous hold: tells "held" when a descriptor of one is all that it has, and waits.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -338,10 +340,21 @@ static void test_parent(const char *edu)
 	check_u64("anonymous: the memory is there", map[0], 42);
 }
 
+static void hold(void)
+{
+	require(anonymous(BYTES, O_RDWR) >= 0);
+	close(node);
+	printf("held\n");
+	fflush(stdout);
+	pause();
+}
+
 int main(int argc, char **argv)
 {
 	node = open("/dev/u-dma-buf-anon", O_RDWR | O_CLOEXEC);
 	require(node >= 0);
+	if (argc == 2 && strcmp(argv[1], "hold") == 0)
+		hold();
 	if (argc == 2) {
 		test_parent(argv[1]);
 		return check_done();

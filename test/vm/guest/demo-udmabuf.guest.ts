@@ -7,7 +7,10 @@ setDefaultTimeout(120_000);
 
 const COMMAND = [process.execPath, "/host/src/cli/physring.ts", "demo", "--json"];
 
-for (const mode of [[], ["--fanout"], ["--policy", "drop-oldest"]]) {
+// What differs between the modes is the library's, not the machine's; so the slowest of the emulated ones runs the first.
+const MODES = [[], ["--fanout"], ["--policy", "drop-oldest"]];
+
+for (const mode of process.arch === "arm64" ? MODES.slice(0, 1) : MODES) {
   test(`physring demo --backend udmabuf ${mode.join(" ")}`, async () => {
     const size = ["--frames", "20", "--size", "320x240", "--workers", "2"];
     const demo = Bun.spawn([...COMMAND, "--backend", "udmabuf", ...size, ...mode], { stderr: "pipe" });

@@ -1,6 +1,7 @@
 # Buffers of 4 and 2 GiB above 4 GiB, as on a server with an FPGA card.
-. /guest/lib.sh
+. /guest/cases.sh
 
+below_4_gib
 refused "4 GiB without a mask" "udmabuf0: .*Remedy: dma_mask_bit=64" udmabuf0=4294967296 udmabuf1=2147483648
 load udmabuf0=4294967296 udmabuf1=2147483648 dma_mask_bit=64 || not_ok "4 and 2 GiB" "insmod"
 equal "the sizes are not cut" "$(attribute udmabuf0 size) $(attribute udmabuf1 size)" "4294967296 2147483648"

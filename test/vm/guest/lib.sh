@@ -2,6 +2,9 @@
 CLASS=/sys/class/u-dma-buf
 failures=0
 FUZZ_SECONDS=60
+CYCLES=100
+# What a kernel may keep for itself between two looks at its free memory.
+SLACK_KIB=0
 DEBUGFS=/sys/kernel/debug
 
 ok() {
@@ -31,9 +34,12 @@ fails() {
 	if message=$("$@" 2>&1); then not_ok "$name" "it succeeded"; else ok "$name"; fi
 }
 
-# A guest program prints its checks itself.
+# A guest program prints its checks itself, unless it is killed.
 run() {
-	"$@" || failures=$((failures + 1))
+	status=0
+	"$@" || status=$?
+	if [ $status -gt 128 ]; then not_ok "$*" "killed by signal $((status - 128))"; fi
+	if [ $status -gt 0 ]; then failures=$((failures + 1)); fi
 }
 
 # The programs have the standard names of the attributes in them.
@@ -84,6 +90,12 @@ free_kib() {
 	awk '/^ +pages free / { n += $3 } /^ +count: / { n += $2 } END { print n * 4 }' /proc/zoneinfo
 }
 
+# not_lost NAME BEFORE KIB: free memory is what it was, less than KIB less
+not_lost() {
+	lost=$(($2 - $(free_kib)))
+	if [ $lost -lt $(($3 + SLACK_KIB)) ]; then ok "$1"; else not_ok "$1" "$lost KiB"; fi
+}
+
 # The holder of a file and a mapping (hold.c), fed line by line.
 holder_start() {
 	rm -f /tmp/hold.in /tmp/hold.out
@@ -117,6 +129,15 @@ mount_bun() {
 
 bun() {
 	/bun/"$(cat /bun-name)" "$@"
+}
+
+# cases NAME...: one after the other, with the seconds that each took
+cases() {
+	for name_of_case in "$@"; do
+		begin=$(cut -d. -f1 /proc/uptime)
+		$name_of_case
+		echo "# $name_of_case: $(($(cut -d. -f1 /proc/uptime) - begin)) s"
+	done
 }
 
 scenario_end() {
