@@ -70,7 +70,6 @@ mutate reset-forgotten-fetch pr_fetch.sv "      state <= PICK;
 mutate reset-forgotten-queue pr_queue.sv "      active <= '0;
 " ""
 mutate reset-forgotten-word pr_host_words.sv "if (!rst_n) words <= '0;" "if (!rst_n) words[19*32-1:0] <= '0;"
-mutate arbiter-starves pr_axi_read.sv "turn <= chosen == ID_BITS'(CLIENTS - 1) ? '0 : chosen + 1'b1;" "turn <= '0;"
 mutate wrong-queue-config physring_core.sv "{pr::CFG_BITS{owner == QUEUE_BITS'(i)}}" "{pr::CFG_BITS{i == 0}}"
 mutate id-mixed-up pr_axi_read.sv "m_rid == ID_BITS'(i);" "(m_rid | 4'd1) == (ID_BITS'(i) | 4'd1);"
 

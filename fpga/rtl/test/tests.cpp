@@ -451,6 +451,38 @@ void interrupts(Bench& b) {
   b.end();
 }
 
+void windows(Bench& b) {
+  b.begin("each queue has windows of its own");
+  b.start(0, 3);
+  b.configure(1, 3);
+  b.write64(b.reg(1, PHYSRING_FPGA_REG_DATA_WINDOW_LIMIT), Base + B);
+  b.control(1, true);
+  b.wait_state(1, PHYSRING_FPGA_RUNNING, "runs");
+  for (int i = 0; i < 4; i++) {
+    b.one(0, PHYSRING_FPGA_FILL, 0, B, 64, 0, 7, 0, 0);
+    b.one(1, PHYSRING_FPGA_FILL, 0, B, 64, 0, 7, PHYSRING_FPGA_ERR_RANGE, 0);
+  }
+  b.stop(0), b.stop(1);
+  b.end();
+}
+
+// Whatever the registers hold at power-on, after the reset the core is quiet and works.
+void power_on(Bench& b, uint32_t seed) {
+  b.begin("power-on");
+  for (uint32_t i = 0; i < 24; i++) {
+    Bench other(seed * 24 + i);
+    b.check(other.core->irq == 0 && other.memory.asked == 0, "quiet after reset");
+    other.start(3, 2);
+    other.one(3, 0, 0, 0, 0, 0, 0, 0, 0);
+    other.one(3, PHYSRING_FPGA_CRC32, A, 0, 100, 0, 0, 0, other.crc(A, 100));
+    other.one(3, PHYSRING_FPGA_FILL, 0, B, 100, 0, 7, 0, 0);
+    other.stop(3);
+    const uint64_t asked = 3 + 1 + 1 + (SPLIT ? 6 : 3);  // descriptors, a read, a write, completions
+    b.check(other.failures == 0 && other.memory.violations == 0 && other.memory.asked == asked, "works, and nothing else is on the bus");
+  }
+  b.end();
+}
+
 void back_pressure(Bench& b) {
   b.begin("back-pressure");
   b.start(3, 1);
@@ -633,6 +665,7 @@ int main(int argc, char** argv) {
   std::setvbuf(stdout, nullptr, _IOLBF, 0);  // who waits for the first failure sees it at once
   const uint32_t seed = argc > 1 ? uint32_t(std::strtoul(argv[1], nullptr, 0)) : 1;
   Bench b(seed);
+  power_on(b, seed);
   registers(b);
   nop_rings(b);
   copies(b, 200);
@@ -650,6 +683,7 @@ int main(int argc, char** argv) {
   stops(b);
   interrupts(b);
   back_pressure(b);
+  windows(b);
   streams(b);
   mixed(b, 100, 3);
   mixed(b, 50, 6);
