@@ -9,6 +9,8 @@ fi
 load udmabuf0=16777216 udmabuf1=1048576 || not_ok "insmod" "failed"
 run sh /guest/bun.sh /host/test/vm/guest/*.guest.ts
 run sh /guest/bun.sh /host/test/conformance/conformance.test.ts -t udmabuf
+# Values, width and refused alignments of registers, by the machine code of this architecture.
+run sh /guest/bun.sh /host/test/unit/fpga-registers.test.ts
 unload
 run sh /guest/bun.sh /host/test/vm/guest/alone/kmod.guest.ts
 scenario_end
