@@ -1,5 +1,5 @@
 /**
- * The whole FPGA suite of the host: tests on the simulated board, a reduced co-simulation with the fixed and a fresh seed, and the mutations. About two minutes
+ * The whole FPGA suite of the host: tests on the simulated board, a reduced co-simulation with the fixed and a fresh seed, and the mutations. Two to three minutes
  * on two cores.
  *
  *     bun test/fpga/run.ts [--commands N] [--seed N] [--no-mutations]

@@ -28,8 +28,8 @@ async function live(board: TestBoard, step: number): Promise<{ status: number; o
 
 test.skipIf(missing !== null).each([
   ["full", SAMPLES],
-  ["io", SAMPLES / 4],
-  ["none", SAMPLES / 4],
+  ["io", SAMPLES / 8],
+  ["none", SAMPLES / 8],
 ] as const)("killed at any step, coherency %s", async (coherency, samples) => {
   await using board = await TestBoard.start({ coherency, seed: 1, arguments: ["--latency", "20:60"] });
   const participant = Participant.of(board.region);
@@ -76,6 +76,6 @@ test.skipIf(missing !== null).each([
       free: BLOCKS,
     });
   }
-  expect(killed).toBeGreaterThan(0.8 * Math.min(samples, steps));
+  expect(killed).toBeGreaterThan(0.7 * Math.min(samples, steps));
   expect((await live(board, 0)).status).toBe(0);
 });
