@@ -6,6 +6,7 @@
  *     const reader = Cell.open(region, "pose").reader();    // any process; the region may be read-only
  *     const length = reader.read();                         // reader.bytes, reader.words, reader.version
  */
+import type { AppearOptions } from "../memory/backing.ts";
 import { ObjectKind } from "../memory/layout.ts";
 import type { Region } from "../memory/region.ts";
 import { type CellGeometry, createCellGeometry, openCellGeometry } from "./cell-geometry.ts";
@@ -43,6 +44,12 @@ export class Cell {
   /** Opens a cell by name, waiting for it if asked to; its shape comes from the segment. */
   static open(region: Region, name: string, options: OpenOptions = {}): Cell {
     const entry = region.directory.open(name, ObjectKind.cell, options.waitMs);
+    return new Cell(region, openCellGeometry(region, entry));
+  }
+
+  /** {@link open}, waiting in the event loop; without a time limit by default. */
+  static async openAsync(region: Region, name: string, options: AppearOptions = {}): Promise<Cell> {
+    const entry = await region.directory.openAsync(name, ObjectKind.cell, options);
     return new Cell(region, openCellGeometry(region, entry));
   }
 

@@ -1,5 +1,6 @@
 /** How a consumer of a queue waits (PROTOCOL.md §11 "Sleep"): its bit among the sleepers while it does, and nothing stranded afterwards. */
 import type { Condition } from "./doorbell.ts";
+import { CorruptError } from "./errors.ts";
 import type { Participant } from "./participant.ts";
 import { isOver } from "./queue-ends.ts";
 import type { QueueGeometry } from "./queue-geometry.ts";
@@ -73,7 +74,17 @@ export class QueueWaiter implements Condition {
   /** Wakes another sleeper if there is a message: for whoever takes some and leaves some, or takes none. */
   passOn(): void {
     if (this.participant.region.closed) return;
-    if (this.sleepers.any() && this.message.ready()) this.sleepers.rouseOne(this.participant.ringer);
+    if (this.sleepers.any() && this.mayBeReady()) this.sleepers.rouseOne(this.participant.ringer);
+  }
+
+  /** A spoilt lane is for the one who is woken to find: here messages were taken already, or somebody leaves. */
+  private mayBeReady(): boolean {
+    try {
+      return this.message.ready();
+    } catch (error) {
+      if (error instanceof CorruptError) return true;
+      throw error;
+    }
   }
 
   begin(): void {

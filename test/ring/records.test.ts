@@ -21,9 +21,12 @@ export function payload(number: number, length: number): Uint8Array<ArrayBuffer>
 }
 
 function setup(label: string, options: Partial<RecordsOptions> = {}) {
-  const pair = new RegionPair(label);
+  using stack = new DisposableStack();
+  const pair = stack.use(new RegionPair(label));
   const created = Records.create(pair.a, "r", { capacityBytes: 4096, ...options });
-  return { pair, created, opened: Records.open(pair.b, "r") };
+  const opened = Records.open(pair.b, "r");
+  stack.move();
+  return { pair, created, opened };
 }
 
 /** Empty records whose positions start at `position`, as after many gigabytes. */

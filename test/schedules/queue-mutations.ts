@@ -123,8 +123,8 @@ export const QUEUE_MANY_MUTATIONS: readonly NamedMutation[] = [
   {
     what: "passes on to nobody",
     file: WAITER,
-    from: "if (this.sleepers.any() && this.message.ready()) this.sleepers.rouseOne(this.participant.ringer);",
-    to: "if (this.sleepers.any() && !this.message.ready()) this.sleepers.rouseOne(this.participant.ringer);",
+    from: "if (this.sleepers.any() && this.mayBeReady()) this.sleepers.rouseOne(this.participant.ringer);",
+    to: "if (this.sleepers.any() && !this.mayBeReady()) this.sleepers.rouseOne(this.participant.ringer);",
   },
   {
     what: "taken without waking the producer",

@@ -21,9 +21,15 @@ export class RegionPair implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.b.close();
-    this.a.close();
-    Region.destroy(this.name);
+    try {
+      this.b.close();
+    } finally {
+      try {
+        this.a.close();
+      } finally {
+        Region.destroy(this.name);
+      }
+    }
   }
 }
 

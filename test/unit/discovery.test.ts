@@ -1,6 +1,7 @@
 /** Finding regions and objects, waiting for them, and what is said when they are not what was expected. */
 import { describe, expect, test } from "bun:test";
 import {
+  Cell,
   Channel,
   listRegions,
   Messages,
@@ -46,6 +47,7 @@ describe("waiting for what is not there yet", () => {
         Pool.openAsync(region, "frames.pool"),
         Channel.openAsync(region, "frames"),
         Queue.openAsync(region, "queue"),
+        Cell.openAsync(region, "cell"),
         Records.openAsync(region, "records"),
         Messages.openAsync(region, "messages"),
         Service.openAsync(region, "service"),
@@ -54,10 +56,11 @@ describe("waiting for what is not there yet", () => {
       Ring.create(creator, "ring", SHAPE);
       Channel.create(creator, "frames", { frameBytes: 4096 });
       Queue.create(creator, "queue", SHAPE);
+      Cell.create(creator, "cell", { valueBytes: 8 });
       Records.create(creator, "records", { capacityBytes: 4096 });
       Messages.create(creator, "messages", { capacityBytes: 4096 });
       Service.create(creator, "service", { clients: 1 });
-      expect(await opened).toHaveLength(7);
+      expect(await opened).toHaveLength(8);
     } finally {
       Region.destroy(name);
     }
