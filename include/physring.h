@@ -221,7 +221,7 @@ typedef struct physring_ring_header {
   uint32_t head, rejected, reserved2[30];
   uint32_t producer_owner, reserved3[31];
   uint32_t consumer_owner, reserved4[31];
-  uint32_t dropped_newest, dropped_oldest, undone, waits, refused, reserved5[27];
+  uint32_t dropped_newest, dropped_oldest, undone, waits, refused, evicted, reserved5[26];
 } physring_ring_header;
 
 /* The 16 bytes at the start of a slot; wider slots add user words. */

@@ -22,8 +22,8 @@ import { ArgumentError } from "../ring/errors.ts";
 import { expectShape } from "../ring/expect-shape.ts";
 import { ChannelLayout, Delivery, type DeliveryName, Policy, type PolicyName } from "../ring/layout.ts";
 import { Pool } from "../ring/pool.ts";
-import { StallAction } from "../ring/records-layout.ts";
 import type { OpenOptions } from "../ring/ring.ts";
+import { stallShapeOf } from "../ring/stall-shape.ts";
 import { type ConsumerOptions, FrameConsumer } from "./consumer.ts";
 import { type ChannelCounters, FrameProducer, readCounters } from "./producer.ts";
 
@@ -64,30 +64,18 @@ export type ChannelExpectation = Pick<ChannelOptions, "frameBytes" | "policy" | 
 
 const DEFAULT_CONSUMERS = 4;
 const DEFAULT_LANE_CAPACITY = 8;
-const MAX_STALL_TIMEOUT_MS = 2 ** 31 - 1;
 const DEFAULT_META_BYTES = 4096;
 
 function shapeOf(options: ChannelOptions): ChannelShape {
-  const stallTimeoutMs = options.stallTimeoutMs ?? 0;
+  const policy = options.policy ?? "block";
   const shape: ChannelShape = {
     maxConsumers: options.maxConsumers ?? DEFAULT_CONSUMERS,
     laneCapacity: options.laneCapacity ?? DEFAULT_LANE_CAPACITY,
-    policy: options.policy ?? "block",
+    policy,
     delivery: options.delivery ?? "all",
-    stallTimeoutMs,
-    stallAction: stallTimeoutMs === 0 ? "none" : (options.stallAction ?? "evict"),
+    ...stallShapeOf(options, policy),
     history: options.history ?? 0,
   };
-  if (!Number.isInteger(stallTimeoutMs) || stallTimeoutMs < 0 || stallTimeoutMs > MAX_STALL_TIMEOUT_MS)
-    throw new ArgumentError(
-      `stallTimeoutMs ${stallTimeoutMs}: whole milliseconds from 0 to ${MAX_STALL_TIMEOUT_MS}`,
-    );
-  if (stallTimeoutMs > 0 && shape.policy !== "block")
-    throw new ArgumentError(
-      `stallTimeoutMs goes with policy block; ${shape.policy} never waits for a consumer`,
-    );
-  if (!(shape.stallAction in StallAction))
-    throw new ArgumentError(`stallAction ${shape.stallAction}: evict or error`);
   if (!Number.isInteger(shape.history) || shape.history < 0 || shape.history > ChannelLayout.maxHistory)
     throw new ArgumentError(`history ${shape.history}: 0 to ${ChannelLayout.maxHistory} frames`);
   if (shape.history > 0 && shape.delivery !== "all")

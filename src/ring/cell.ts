@@ -6,7 +6,7 @@
  *     const reader = Cell.open(region, "pose").reader();    // any process; the region may be read-only
  *     const length = reader.read();                         // reader.bytes, reader.words, reader.version
  */
-import type { AppearOptions } from "../memory/backing.ts";
+import type { AppearOptions } from "../memory/appear.ts";
 import { ObjectKind } from "../memory/layout.ts";
 import type { Region } from "../memory/region.ts";
 import { type CellGeometry, createCellGeometry, openCellGeometry } from "./cell-geometry.ts";

@@ -16,18 +16,16 @@ import {
 import { Pool } from "./pool.ts";
 import { StallAction, type StallActionName } from "./records-layout.ts";
 import { checkRingShape, readRing, ringSizeBytes, writeRing } from "./ring-geometry.ts";
+import { readStallShape, type StallShape } from "./stall-shape.ts";
 
 /** Shape of a channel, fixed at creation and stored in the segment. */
-export interface ChannelShape {
+export interface ChannelShape extends StallShape {
   /** Lanes: most consumers at a time, 1-30. */
   readonly maxConsumers: number;
   /** Frames a lane holds, a power of two. */
   readonly laneCapacity: number;
   readonly policy: PolicyName;
   readonly delivery: DeliveryName;
-  /** A consumer that gates a blocked producer for so long without moving is stalled; 0 with action `none`. */
-  readonly stallTimeoutMs: number;
-  readonly stallAction: StallActionName;
   /** Frames a consumer that joins gets first; 0: none. With delivery `all`, and less than the pool has blocks. */
   readonly history: number;
 }
@@ -203,8 +201,6 @@ export function openChannelGeometry(region: Region, entry: DirectoryEntry): Chan
   const laneBytes = words[ChannelLayout.laneBytesWord]! >>> 0;
   const policy = nameOf(Policy, words[ChannelLayout.policyWord]!);
   const delivery = nameOf(Delivery, words[ChannelLayout.deliveryWord]!);
-  const stallTimeoutMs = words[ChannelLayout.stallTimeoutMsWord]! >>> 0;
-  const stallAction = nameOf(StallAction, words[ChannelLayout.stallActionWord]!);
   const history = words[ChannelLayout.historyCountWord]! >>> 0;
   const historyOffset = words[ChannelLayout.historyOffsetWord]! >>> 0;
   const poolIndex = words[ChannelLayout.poolIndexWord]! >>> 0;
@@ -223,9 +219,14 @@ export function openChannelGeometry(region: Region, entry: DirectoryEntry): Chan
     lanesEnd(laneCount, laneBytes) + historyBytes({ history }) <= entry.sizeBytes &&
     poolEntry !== null &&
     poolEntry.generation === words[ChannelLayout.poolGenerationWord];
-  const stalls = stallAction === "none" ? stallTimeoutMs === 0 : policy === "block" && stallTimeoutMs > 0;
-  if (!intact || policy === undefined || delivery === undefined || stallAction === undefined || !stalls)
+  if (!intact || policy === undefined || delivery === undefined)
     throw new CorruptError(`channel ${entry.name}: geometry`);
+  const stalls = readStallShape(
+    words[ChannelLayout.stallTimeoutMsWord]!,
+    words[ChannelLayout.stallActionWord]!,
+    policy,
+  );
+  if (stalls === null) throw new CorruptError(`channel ${entry.name}: geometry`);
   const firstLane = regionOffset(entry.offset + ChannelLayout.lanesOffset);
   const laneCapacity = readRing(region, `${entry.name} lane 0`, firstLane, laneBytes).capacity;
   const shape: ChannelShape = {
@@ -233,8 +234,7 @@ export function openChannelGeometry(region: Region, entry: DirectoryEntry): Chan
     laneCapacity,
     policy,
     delivery,
-    stallTimeoutMs,
-    stallAction,
+    ...stalls,
     history,
   };
   const pool = Pool.at(region, poolEntry);

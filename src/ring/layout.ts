@@ -39,6 +39,7 @@ export const RingLayout = {
   /** Lanes of queues only. */
   waitsWord: 5 * LINE_WORDS + 3,
   refusedWord: 5 * LINE_WORDS + 4,
+  evictedWord: 5 * LINE_WORDS + 5,
   headerBytes: 6 * LINE_BYTES,
   flagDropOldest: 1,
   flagSharedHead: 2,

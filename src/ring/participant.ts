@@ -78,6 +78,8 @@ export class Participant implements Disposable {
   readonly ringer: DoorbellRinger;
   /** @internal Waits under way for what several of them share one bit of ours. */
   readonly waits = new WaitCounts();
+  /** @internal The open taker of each queue, by its name. */
+  readonly takers = new Map<string, { lose(): void }>();
   readonly #lockFd: number;
   readonly #lifeFile: LifeFile;
   readonly #deaths: DeathRoll;

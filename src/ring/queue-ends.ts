@@ -90,6 +90,11 @@ export function attachConsumer(queue: QueueGeometry, bit: number): void {
   }
 }
 
+/** Whether the producers took the participant's place away (PROTOCOL.md §11 "Stalled consumers"). */
+export function lostPlace(queue: QueueGeometry, bit: number): boolean {
+  return (loadHint(queue.words, QueueLayout.consumersWord) & bit) === 0;
+}
+
 export function detachConsumer(queue: QueueGeometry, bit: number): void {
   fetchAnd(queue.words, QueueLayout.consumersWord, ~bit);
 }

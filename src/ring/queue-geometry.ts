@@ -6,6 +6,7 @@ import type { Region } from "../memory/region.ts";
 import { ArgumentError, CorruptError } from "./errors.ts";
 import { Policy, type PolicyName, RingLayout } from "./layout.ts";
 import { ConsumersMode, type ConsumersModeName, QueueLayout } from "./queue-layout.ts";
+import { StallAction } from "./records-layout.ts";
 import {
   checkRingShape,
   type RingGeometry,
@@ -14,9 +15,10 @@ import {
   ringSizeBytes,
   writeRing,
 } from "./ring-geometry.ts";
+import { readStallShape, type StallShape } from "./stall-shape.ts";
 
 /** Shape of a queue, fixed at creation and stored in the segment. `capacity`: slots of each producer's lane. */
-export interface QueueShape extends RingShape {
+export interface QueueShape extends RingShape, StallShape {
   /** Producers at a time: 1 to 31. */
   readonly producers: number;
   readonly consumers: ConsumersModeName;
@@ -37,8 +39,8 @@ function laneStrideBytes(shape: RingShape): number {
   return Math.ceil(ringSizeBytes(shape) / LINE_BYTES) * LINE_BYTES;
 }
 
-function hasSharedHeads(consumers: ConsumersModeName, policy: PolicyName): boolean {
-  return consumers === "many" || policy === "drop-oldest";
+function hasSharedHeads(shape: Pick<QueueShape, "consumers" | "policy" | "stallAction">): boolean {
+  return shape.consumers === "many" || shape.policy === "drop-oldest" || shape.stallAction === "evict";
 }
 
 function laneFlags(sharedHeads: boolean): number {
@@ -68,7 +70,7 @@ export function createQueueGeometry(region: Region, name: string, shape: QueueSh
     );
   }
   const laneBytes = laneStrideBytes(shape);
-  const flags = laneFlags(hasSharedHeads(shape.consumers, shape.policy));
+  const flags = laneFlags(hasSharedHeads(shape));
   const entry = region.directory.create(ObjectKind.queue, name, queueSizeBytes(shape), (offset) => {
     const words = region.words(offset, QueueLayout.lanesOffset / WORD_BYTES);
     words.fill(0);
@@ -78,6 +80,8 @@ export function createQueueGeometry(region: Region, name: string, shape: QueueSh
     words[QueueLayout.lanesOffsetWord] = QueueLayout.lanesOffset;
     words[QueueLayout.policyWord] = Policy[shape.policy];
     words[QueueLayout.consumersModeWord] = ConsumersMode[shape.consumers];
+    words[QueueLayout.stallTimeoutMsWord] = shape.stallTimeoutMs;
+    words[QueueLayout.stallActionWord] = StallAction[shape.stallAction];
     for (let lane = 0; lane < shape.producers; lane++) {
       writeRing(region, regionOffset(offset + QueueLayout.lanesOffset + lane * laneBytes), shape, flags);
     }
@@ -107,7 +111,13 @@ export function openQueueGeometry(region: Region, entry: DirectoryEntry): QueueG
     QueueLayout.lanesOffset + producers * laneBytes <= entry.sizeBytes;
   if (!intact || policy === undefined || consumers === undefined)
     throw new CorruptError(`queue ${name}: geometry`);
-  const sharedHeads = hasSharedHeads(consumers, policy);
+  const stalls = readStallShape(
+    words[QueueLayout.stallTimeoutMsWord]!,
+    words[QueueLayout.stallActionWord]!,
+    policy,
+  );
+  if (stalls === null) throw new CorruptError(`queue ${name}: stall time-out`);
+  const sharedHeads = hasSharedHeads({ consumers, policy, stallAction: stalls.stallAction });
   const lanes: RingGeometry[] = [];
   for (let lane = 0; lane < producers; lane++) {
     const offset = regionOffset(entry.offset + QueueLayout.lanesOffset + lane * laneBytes);
@@ -121,5 +131,5 @@ export function openQueueGeometry(region: Region, entry: DirectoryEntry): QueueG
     lanes.push(ring);
   }
   const { slotBytes, capacity } = lanes[0]!;
-  return { name, producers, consumers, policy, slotBytes, capacity, words, lanes, sharedHeads };
+  return { name, producers, consumers, policy, ...stalls, slotBytes, capacity, words, lanes, sharedHeads };
 }

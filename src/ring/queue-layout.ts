@@ -21,6 +21,8 @@ export const QueueLayout = {
   lanesOffsetWord: 4,
   policyWord: 5,
   consumersModeWord: 6,
+  stallTimeoutMsWord: 7,
+  stallActionWord: 8,
   sleepersWord: LINE_WORDS,
   consumersWord: 2 * LINE_WORDS,
   lanesUsedWord: 2 * LINE_WORDS + 1,

@@ -6,6 +6,7 @@ import type { Participant } from "./participant.ts";
 import { attachProducer, detachProducer } from "./queue-ends.ts";
 import type { QueueGeometry } from "./queue-geometry.ts";
 import { QueueLayout } from "./queue-layout.ts";
+import { QueueStalls } from "./queue-stall.ts";
 import type { AwaitOptions, BlockOptions } from "./ring.ts";
 import { dropOldest } from "./shared-head.ts";
 import { Sleepers } from "./sleepers.ts";
@@ -25,6 +26,8 @@ export class QueueProducer extends SpscProducer implements Disposable {
   readonly participant: Participant;
   private readonly sleepers: Sleepers;
   private readonly blocks: boolean;
+  /** Null: stalled consumers may hold us up for ever. */
+  private readonly stalls: QueueStalls | null;
   private open = true;
 
   /** Takes a free lane, an empty one if there is one.
@@ -46,12 +49,16 @@ export class QueueProducer extends SpscProducer implements Disposable {
     this.participant = participant;
     this.sleepers = new Sleepers(queue.words, QueueLayout.sleepersWord);
     this.blocks = queue.policy === "block";
+    this.stalls = queue.stallAction === "none" ? null : new QueueStalls(queue, lane, participant);
   }
 
   /** See {@link SpscProducer.reserve} and the class. @throws BackpressureError, CorruptError */
   override reserve(max: number): number {
     const count = super.reserve(max);
-    return count !== 0 || this.blocks ? count : this.whenFull(max);
+    if (count !== 0) return count;
+    if (!this.blocks) return this.whenFull(max);
+    if (this.stalls !== null) this.stalls.lookAtConsumers();
+    return 0;
   }
 
   /** Publishes the first `count` reserved slots with one store, and wakes a consumer if one sleeps. */
@@ -92,20 +99,46 @@ export class QueueProducer extends SpscProducer implements Disposable {
     storePlain(this.words, word, (loadHint(this.words, word) + by) | 0);
   }
 
-  /** Blocks the thread until a slot is free; false at the time limit. */
+  /**
+   * Blocks the thread until a slot is free; false at the time limit.
+   * @throws StalledError with `stallAction: "error"`
+   */
   block(options: BlockOptions = {}): boolean {
-    this.count(RingLayout.waitsWord, 1);
-    return this.participant.doorbell.block(
-      this,
-      options.timeoutMs ?? Infinity,
-      options.strategy ?? "spin-then-futex",
-    );
+    this.beginWait();
+    const { timeoutMs = Infinity, strategy = "spin-then-futex" } = options;
+    const { doorbell } = this.participant;
+    if (this.stalls === null) return doorbell.block(this, timeoutMs, strategy);
+    const deadlineMs = performance.now() + timeoutMs;
+    for (;;) {
+      const leftMs = deadlineMs - performance.now();
+      const lookMs = this.ready() ? 0 : this.stalls.lookAtConsumers();
+      if (doorbell.block(this, Math.min(leftMs, lookMs), strategy)) return true;
+      if (leftMs <= 0) return false;
+    }
   }
 
-  /** Resolves when a slot is free (true) or at the time limit (false). */
-  wait(options: AwaitOptions = {}): Promise<boolean> {
+  /**
+   * Resolves when a slot is free (true) or at the time limit (false).
+   * @throws StalledError with `stallAction: "error"`
+   */
+  async wait(options: AwaitOptions = {}): Promise<boolean> {
+    this.beginWait();
+    const { timeoutMs = Infinity, signal } = options;
+    const { doorbell } = this.participant;
+    if (this.stalls === null) return doorbell.wait(this, timeoutMs, signal);
+    const deadlineMs = performance.now() + timeoutMs;
+    for (;;) {
+      const leftMs = deadlineMs - performance.now();
+      const lookMs = this.ready() ? 0 : this.stalls.lookAtConsumers();
+      if (await doorbell.wait(this, Math.max(0, Math.min(leftMs, lookMs)), signal)) return true;
+      if (leftMs <= 0 || this.participant.region.closed) return false;
+    }
+  }
+
+  /** Rings all who sleep, also for {@link waitAny}: the one that was rung for the last message may be stopped. */
+  beginWait(): void {
     this.count(RingLayout.waitsWord, 1);
-    return this.participant.doorbell.wait(this, options.timeoutMs ?? Infinity, options.signal);
+    if (!this.ready() && this.sleepers.any()) this.sleepers.rouseAll(this.participant.ringer);
   }
 
   /** Leaves the queue. Idempotent. */

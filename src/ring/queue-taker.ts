@@ -1,12 +1,12 @@
 /** A consumer of a work queue with shared heads: it copies a burst, then claims it (PROTOCOL.md §11 "Take, shared head"). */
 import { loadAfterFence, pause } from "../memory/atomics.ts";
 import { WORD_BYTES } from "../memory/layout.ts";
-import { ArgumentError } from "./errors.ts";
+import { ArgumentError, EvictedError } from "./errors.ts";
 import { RingLayout } from "./layout.ts";
 import { ownerParticipant } from "./owner.ts";
 import type { Participant } from "./participant.ts";
 import { LANE_BURST } from "./queue-consumer.ts";
-import { attachConsumer, detachConsumer, isOver, lanesInUse } from "./queue-ends.ts";
+import { attachConsumer, detachConsumer, isOver, lanesInUse, lostPlace } from "./queue-ends.ts";
 import type { QueueGeometry } from "./queue-geometry.ts";
 import { QueueLayout } from "./queue-layout.ts";
 import { QueueWaiter } from "./queue-waiter.ts";
@@ -31,6 +31,8 @@ export class QueueTaker implements Disposable {
   private used: number;
   private budget = LANE_BURST;
   private open = true;
+  private readonly evictable: boolean;
+  private lost = false;
 
   /** @param burst most messages of one `take`, 1 to 65536
    * @throws InUseError when there is a consumer, or this participant is one; ArgumentError */
@@ -38,7 +40,11 @@ export class QueueTaker implements Disposable {
     if (!Number.isInteger(burst) || burst < 1 || burst > 65536)
       throw new ArgumentError(`queue ${queue.name}: burst ${burst}; 1 to 65536`);
     attachConsumer(queue, participant.bit);
-    return new QueueTaker(queue, participant, burst < queue.capacity ? burst : queue.capacity);
+    const taker = new QueueTaker(queue, participant, burst < queue.capacity ? burst : queue.capacity);
+    // Our bit was free: one of ours that has not closed was evicted, and must not take the new one's place for its own.
+    participant.takers.get(queue.name)?.lose();
+    participant.takers.set(queue.name, taker);
+    return taker;
   }
 
   private constructor(queue: QueueGeometry, participant: Participant, burst: number) {
@@ -50,6 +56,7 @@ export class QueueTaker implements Disposable {
     this.burst = burst;
     this.used = 1;
     this.index = 0;
+    this.evictable = queue.stallAction === "evict";
     this.sleepers = new Sleepers(queue.words, QueueLayout.sleepersWord);
     this.waiter = new QueueWaiter(queue, participant, this);
   }
@@ -57,9 +64,10 @@ export class QueueTaker implements Disposable {
   /**
    * Takes up to `max` (and up to `burst`) messages of one lane, oldest first; 0 when all lanes are empty (then it has paused once).
    * They are in `words` until the next call, and nobody else gets them. Wakes another consumer when it leaves some.
-   * @throws CorruptError when indices are impossible
+   * @throws CorruptError when indices are impossible; EvictedError when all consumers stood still for longer than the queue allows
    */
   take(max: number): number {
+    if (this.evictable && this.isEvicted()) this.refuseEvicted();
     const most = max < this.burst ? max : this.burst;
     if (this.budget <= 0) this.turn();
     let count = this.takeFrom(this.index, most);
@@ -78,6 +86,22 @@ export class QueueTaker implements Disposable {
     this.budget = (this.budget - count) | 0;
     if (this.sleepers.any()) this.waiter.passOn();
     return count;
+  }
+
+  private isEvicted(): boolean {
+    return this.lost || (this.evictable && lostPlace(this.queue, this.participant.bit));
+  }
+
+  /** A ring that woke us may have been meant for a message. */
+  private refuseEvicted(): never {
+    this.lost = true;
+    this.waiter.passOn();
+    throw new EvictedError(`queue ${this.queue.name}`);
+  }
+
+  /** @internal Our place is another taker's of this participant now. */
+  lose(): void {
+    this.lost = true;
   }
 
   private turn(): void {
@@ -100,8 +124,9 @@ export class QueueTaker implements Disposable {
     return count;
   }
 
-  /** Whether a lane has a message. */
+  /** Whether {@link take} has something to say: a message, or that we were evicted. */
   ready(): boolean {
+    if (this.isEvicted()) return true;
     this.used = lanesInUse(this.queue);
     for (let lane = 0; lane < this.used; lane++) if (this.lanes[lane]!.ready()) return true;
     return false;
@@ -125,7 +150,9 @@ export class QueueTaker implements Disposable {
   /** Leaves the queue. Idempotent. */
   close(): void {
     if (this.open && !this.participant.region.closed) {
-      detachConsumer(this.queue, this.participant.bit);
+      if (!this.isEvicted()) detachConsumer(this.queue, this.participant.bit);
+      if (this.participant.takers.get(this.queue.name) === this)
+        this.participant.takers.delete(this.queue.name);
       this.waiter.passOn();
     }
     this.open = false;

@@ -26,6 +26,7 @@ import { type ConsumersModeName, QueueLayout } from "./queue-layout.ts";
 import { QueueProducer } from "./queue-producer.ts";
 import { QueueTaker } from "./queue-taker.ts";
 import type { OpenOptions } from "./ring.ts";
+import { stallShapeOf } from "./stall-shape.ts";
 
 const DEFAULT_BURST = 64;
 
@@ -40,6 +41,16 @@ export interface QueueOptions {
   readonly consumers?: ConsumersModeName;
   /** What `reserve` does when the producer's lane is full; default `block`. */
   readonly policy?: PolicyName;
+  /**
+   * With policy `block`: consumers that are alive and leave a full lane alone for so many milliseconds are stalled (a debugger, SIGSTOP, a bug).
+   * Default 0: they may hold a producer up for ever.
+   */
+  readonly stallTimeoutMs?: number;
+  /**
+   * `evict` (default): they lose their places and get EvictedError; what is queued goes to whoever comes next. Such a queue has takers, also with
+   * one consumer. `error`: StalledError for the producer.
+   */
+  readonly stallAction?: "evict" | "error";
 }
 
 /** Sums over all lanes; each wraps at 2^32. */
@@ -51,11 +62,13 @@ export interface QueueCounters {
   readonly refused: number;
   /** Times that a producer waited for room. */
   readonly waits: number;
+  /** Consumers whose places were taken because they had stalled. */
+  readonly evicted: number;
 }
 
 function shapeOf(options: QueueOptions): QueueShape {
   const { slotBytes, capacity, producers = 8, consumers = "one", policy = "block" } = options;
-  return { slotBytes, capacity, producers, consumers, policy };
+  return { slotBytes, capacity, producers, consumers, policy, ...stallShapeOf(options, policy) };
 }
 
 /** What a queue's words say, without changing any: may be called on read-only mappings. */
@@ -68,6 +81,7 @@ export function readQueueCounters(queue: QueueGeometry): QueueCounters {
     droppedOldest: sum((words) => words[RingLayout.droppedOldestWord]!),
     refused: sum((words) => words[RingLayout.refusedWord]!),
     waits: sum((words) => words[RingLayout.waitsWord]!),
+    evicted: sum((words) => words[RingLayout.evictedWord]!),
   };
 }
 
@@ -121,14 +135,14 @@ export class Queue {
   consumer(): QueueConsumer {
     if (this.geometry.sharedHeads) {
       throw new ArgumentError(
-        `queue ${this.geometry.name} has ${this.geometry.consumers} consumers and policy ${this.geometry.policy}: ` +
-          "messages are copied before they are taken, use taker()",
+        `queue ${this.geometry.name} has ${this.geometry.consumers} consumers, policy ${this.geometry.policy}, ` +
+          `stall action ${this.geometry.stallAction}: messages are copied before they are taken, use taker()`,
       );
     }
     return this.#attach((participant) => QueueConsumer.attach(this.geometry, participant));
   }
 
-  /** Becomes one of many consumers, or the one of a drop-oldest queue.
+  /** Becomes one of many consumers, or the one of a queue that drops its oldest messages or evicts.
    * @param options `burst`: most messages of one take, default 64
    * @throws InUseError when this handle has one, or there may be no other; ArgumentError when messages are read in place */
   taker(options: { readonly burst?: number } = {}): QueueTaker {

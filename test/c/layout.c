@@ -126,6 +126,7 @@ static void print_ring(void) {
   WORD("RingLayout.undoneWord", physring_ring_header, undone);
   WORD("RingLayout.waitsWord", physring_ring_header, waits);
   WORD("RingLayout.refusedWord", physring_ring_header, refused);
+  WORD("RingLayout.evictedWord", physring_ring_header, evicted);
   VALUE("RingLayout.flagSharedHead", PHYSRING_RING_FLAG_SHARED_HEAD);
   VALUE("RingLayout.headerBytes", sizeof(physring_ring_header));
   VALUE("RingLayout.flagDropOldest", PHYSRING_RING_FLAG_DROP_OLDEST);

@@ -10,6 +10,7 @@ export interface ModelCase {
     | "service"
     | "hardware"
     | "queue"
+    | "stall"
     | "cell";
   readonly title: string;
   readonly defines: readonly string[];
@@ -54,6 +55,8 @@ function make(file: ModelCase["file"], title: string, defines: string[], fails?:
 
 const queue = (title: string, defines: string[], fails?: RegExp): ModelCase =>
   make("queue", title, defines, fails);
+const stall = (title: string, defines: string[], fails?: RegExp): ModelCase =>
+  make("stall", title, defines, fails);
 const cell = (title: string, defines: string[], fails?: RegExp): ModelCase =>
   make("cell", title, defines, fails);
 
@@ -367,6 +370,11 @@ export const modelCases: readonly ModelCase[] = [
     /holders\[b\]==/,
   ),
 
+  stall("a taker stops for ever, anybody is evicted at any time", []),
+  stall("nobody stops, all are evicted at any time", ["MESSAGES=7", "STOPS=0"]),
+  stall("a stalled consumer keeps its place", ["BUG_KEEPS_PLACE"], /done/),
+  stall("no second look before sleeping", ["BUG_NO_LOOK", "STOPS=0"], /stops>0/),
+  stall("a lost claim taken for a won one", ["BUG_NO_COMPARE"], /copy==/),
   queue("nobody dies, lanes fill", ["MESSAGES=3"]),
   queue("a taker goes about other things, bursts", ["BURSTS", "BUSY=1"]),
   queue("anybody dies", ["MESSAGES=1", "CRASHES=1"]),

@@ -3,6 +3,7 @@ import type {
   Cell as CellClass,
   CellReader,
   CellWriter,
+  PolicyName,
   Queue as QueueClass,
   QueueConsumer,
   QueueProducer,
@@ -25,16 +26,22 @@ interface Caller {
 }
 
 const CELL = "cell";
-const QUEUES = [
+const QUEUES: readonly {
+  name: string;
+  consumers: "one" | "many";
+  policy: PolicyName;
+  stallTimeoutMs?: number;
+}[] = [
   { name: "queue-one", consumers: "one", policy: "block" },
   { name: "queue-many", consumers: "many", policy: "fail" },
   { name: "queue-oldest", consumers: "one", policy: "drop-oldest" },
-] as const;
+  { name: "queue-evict", consumers: "one", policy: "block", stallTimeoutMs: 1 },
+];
 const SLOT_BYTES = 32;
 
 export function createQueues({ Queue, Cell }: Physring, region: Region): void {
-  for (const { name, consumers, policy } of QUEUES)
-    Queue.create(region, name, { slotBytes: SLOT_BYTES, capacity: 4, producers: 2, consumers, policy });
+  for (const { name, ...options } of QUEUES)
+    Queue.create(region, name, { slotBytes: SLOT_BYTES, capacity: 4, producers: 2, ...options });
   Cell.create(region, CELL, { valueBytes: 100 });
 }
 

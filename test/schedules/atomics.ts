@@ -1,7 +1,8 @@
 /** Takes the place of src/memory/atomics.ts: every access is a switch point, then one step of the {@link Machine}. */
-import { Machine, Random } from "./machine.ts";
+import { Machine } from "./machine.ts";
+import { RandomDirector } from "./random.ts";
 
-export const stage = { machine: new Machine("sc", new Random(1), new Int32Array(0)) };
+export const stage = { machine: new Machine("sc", new RandomDirector(1), new Int32Array(0)) };
 
 /** Makes a switching access of an indivisible one; `.now` is the access without the switch. */
 function access<A extends unknown[], R>(
@@ -58,4 +59,7 @@ export const sleepersFence = access(() => {
 /** On arm64 a full fence, as shipped. */
 export const fenceLoads = access(() => stage.machine.fenceUnlessOrdered());
 export const fenceStores = access(() => stage.machine.fenceUnlessOrdered());
-export const pause = access(() => undefined);
+/** In a loop that waits for somebody: others go on first. */
+export const pause = access(() => {
+  stage.machine.gaveWay = true;
+});

@@ -121,6 +121,7 @@ export interface ChannelSetting {
 export class PlainParticipant {
   readonly bit: number;
   readonly chores: Loose[] = [];
+  readonly takers = new Map<string, Loose>();
   readonly ringer = { ring: (): void => undefined, wakeAll: (): void => undefined };
   #section = 0;
 

@@ -8,6 +8,7 @@ const GEOMETRY = "src/ring/cell-geometry.ts";
 export const CELL_MUTATIONS: readonly NamedMutation[] = [
   {
     what: "buffer not marked while it is written",
+    small: true,
     file: WRITER,
     from: "publish(this.words, buffer + CellLayout.sequenceWord, 0);",
     to: "",
@@ -20,12 +21,14 @@ export const CELL_MUTATIONS: readonly NamedMutation[] = [
   },
   {
     what: "writes into the buffer of the latest value",
+    small: true,
     file: WRITER,
     from: "const buffer = bufferOf(this.cell, version);\n    publish",
     to: "const buffer = bufferOf(this.cell, this.latest);\n    publish",
   },
   {
     what: "latest before the value is whole",
+    small: true,
     file: WRITER,
     from: "this.writing = version;",
     to: "this.writing = version; publish(this.words, CellLayout.latestWord, version);",
@@ -38,6 +41,7 @@ export const CELL_MUTATIONS: readonly NamedMutation[] = [
   },
   {
     what: "value read before its sequence",
+    small: true,
     file: READER,
     from: "fenceLoads();\n        const lengthBytes",
     to: "const lengthBytes",
@@ -50,24 +54,28 @@ export const CELL_MUTATIONS: readonly NamedMutation[] = [
   },
   {
     what: "latest stored without release",
+    small: true,
     file: WRITER,
     from: "publish(this.words, CellLayout.latestWord, version);",
     to: "storePlain(this.words, CellLayout.latestWord, version);",
   },
   {
     what: "version 0 is used",
+    small: true,
     file: WRITER,
     from: "const version = (this.latest + 1) | 0 || 1;",
     to: "const version = (this.latest + 1) | 0;",
   },
   {
     what: "waiting readers are not woken",
+    small: true,
     file: WRITER,
     from: "if (this.waiters.any()) this.waiters.rouseAll(this.participant.ringer);",
     to: "",
   },
   {
     what: "recovery leaves the writer's place taken",
+    small: true,
     file: GEOMETRY,
     from: "detachOwner(cell.words, CellLayout.writerOwnerWord, participant);",
     to: "",

@@ -6,14 +6,20 @@ import { CellLayout } from "../../src/ring/cell-layout.ts";
 import { CellBusyError } from "../../src/ring/errors.ts";
 import { fence, loadHint, storePlain } from "./atomics.ts";
 import { admit, type Coroutines, type Loose, type PlainParticipant, PlainRegion } from "./bench.ts";
+import { type Director, Violation } from "./director.ts";
 import type { Model } from "./machine.ts";
-import { type Coroutine, Schedule, Violation } from "./schedule.ts";
+import { type Coroutine, Schedule } from "./schedule.ts";
 import { PlainRinger, sleepUntil } from "./sleep.ts";
 
 const WRITER = 0;
-const READERS = 2;
-const VALUES = 7;
 const WORDS = 3;
+
+export interface CellScenario {
+  readonly name: string;
+  readonly readers: number;
+  readonly values: number;
+  readonly deaths: number;
+}
 
 export class CellBench {
   readonly region = new PlainRegion();
@@ -21,7 +27,10 @@ export class CellBench {
   readonly cell: Loose;
   readonly #initial: Int32Array;
 
-  constructor(code: Coroutines) {
+  constructor(
+    code: Coroutines,
+    readonly scenario: CellScenario,
+  ) {
     this.code = code;
     this.cell = code.cellGeometry.createCellGeometry(this.region, "v", {
       valueBytes: WORDS * 4,
@@ -55,6 +64,7 @@ class Run {
   constructor(
     readonly bench: CellBench,
     readonly schedule: Schedule,
+    readonly scenario: CellScenario,
     readonly model: Model,
   ) {
     this.ringer = new PlainRinger(bench.region, schedule, nameOf);
@@ -83,7 +93,7 @@ class Run {
     const attached: number = yield* code.owner.attachOwner(cell.words, CellLayout.writerOwnerWord, WRITER);
     if (attached === 0) throw new Violation("the writer's place is taken");
     const writer: Loose = new code.cellWriter(cell, participant);
-    while (this.committed < VALUES) {
+    while (this.committed < this.scenario.values) {
       // A successor writes new values, whether or not the last one of its predecessor got out.
       const value = this.#next++;
       yield* writer.begin();
@@ -100,7 +110,7 @@ class Run {
     const reader: Loose = new code.cellReader(cell, region);
     let last = 0;
     const waiters: Loose = reader.waiters();
-    while (last < VALUES) {
+    while (last < this.scenario.values) {
       const atLeast = this.committed;
       const value = yield* this.get(reader, inPlace);
       if (value === null) continue;
@@ -109,8 +119,8 @@ class Run {
       if (value < atLeast && this.model === "sc")
         throw new Violation(`value ${value} although ${atLeast} was out`);
       last = value;
-      if (last >= VALUES) break;
-      if (this.schedule.random.below(2) === 0) continue;
+      if (last >= this.scenario.values) break;
+      if (this.schedule.pick(2) === 0) continue;
       yield* waiters.lieDown(participant.bit);
       yield* sleepUntil(region, this.ringer, participant.index, () => reader.ready());
       yield* waiters.getUp(participant.bit);
@@ -152,14 +162,14 @@ class Run {
   }
 }
 
-/** Throws a {@link Violation} if the schedule of this seed breaks a promise. Returns the number of steps. */
-export function runCell(bench: CellBench, deaths: number, model: Model, seed: number): number {
-  bench.reset([0, 0x7fff_fffd, -3][seed % 3]!);
-  const schedule = new Schedule(seed, model, bench.region.memory);
-  const run = new Run(bench, schedule, model);
+/** Throws a {@link Violation} if the schedule breaks a promise. Returns the number of steps. */
+export function runCell(bench: CellBench, scenario: CellScenario, model: Model, director: Director): number {
+  bench.reset([0, 0x7fff_fffd, -3][director.pick(3)]!);
+  const schedule = new Schedule(director, model, bench.region.memory);
+  const run = new Run(bench, schedule, scenario, model);
   run.startWriter();
-  for (let index = 1; index <= READERS; index++)
+  for (let index = 1; index <= scenario.readers; index++)
     schedule.start(nameOf(index), run.read(run.admit(index), index === 1));
-  schedule.run(schedule.random.below(deaths + 1), 250);
+  schedule.run(scenario.deaths, 250);
   return schedule.steps;
 }

@@ -1,31 +1,14 @@
 /**
- * A memory that behaves as a multi-copy-atomic processor may (ARMv8) or as x86-64 does, under a schedule drawn from a seed.
+ * A memory that behaves as a multi-copy-atomic processor may (ARMv8) or as x86-64 does, as the {@link Director} of a schedule decides.
  *
  * Every thread has a store buffer. `tso`: it drains in order, loads are never early. `arm`: stores to different words drain in any
  * order (a release after everything before it), and a plain load may have been done early: it returns any value that its
  * word had since the thread's last acquire or fence. `sc`: no buffers. One time line of all drained stores makes that definite.
  */
 
+import type { Director } from "./director.ts";
+
 export type Model = "sc" | "tso" | "arm";
-
-/** xorshift32: small, fast, replayable. */
-export class Random {
-  #state: number;
-
-  constructor(seed: number) {
-    this.#state = (Math.imul(seed, 2654435761) ^ 0x9e3779b9) | 0 || 1;
-  }
-
-  /** 0 … limit − 1. */
-  below(limit: number): number {
-    let x = this.#state;
-    x ^= x << 13;
-    x ^= x >>> 17;
-    x ^= x << 5;
-    this.#state = x;
-    return (x >>> 0) % limit;
-  }
-}
 
 interface Store {
   readonly at: number;
@@ -42,23 +25,26 @@ export class Processor {
   readonly lastRead = new Map<number, number>();
 }
 
-/** How often a plain load looks for an older value, and how often a buffered store drains at a step: one in so many. */
-const STALE_ONE_IN = 3;
-const DRAIN_ONE_IN = 3;
-
 export class Machine {
   readonly #model: Model;
-  readonly #random: Random;
+  readonly #director: Director;
   readonly memory: Int32Array;
   /** Per word, since the start of the schedule: [time, value before, time, value before …]. */
   readonly #history = new Map<number, number[]>();
   #time = 0;
   current = new Processor();
+  /** The current step says that its thread waits for others. */
+  gaveWay = false;
 
-  constructor(model: Model, random: Random, memory: Int32Array) {
+  constructor(model: Model, director: Director, memory: Int32Array) {
     this.#model = model;
-    this.#random = random;
+    this.#director = director;
     this.memory = memory;
+  }
+
+  /** Stores that reached memory so far. */
+  get writes(): number {
+    return this.#time;
   }
 
   /** Index in `memory` of an element of a view of it. */
@@ -66,7 +52,7 @@ export class Machine {
     return words.byteOffset / 4 + index;
   }
 
-  #write(at: number, value: number): void {
+  #write(by: Processor, at: number, value: number): void {
     this.#time++;
     if (this.#model === "arm") {
       const past = this.#history.get(at);
@@ -74,33 +60,35 @@ export class Machine {
       else past.push(this.#time, this.memory[at]!);
     }
     this.memory[at] = value;
+    // Whoever stored it never reads an older value again.
+    if (this.#model === "arm") by.lastRead.set(at, this.#time);
   }
 
-  #drainable(buffer: readonly Store[], i: number): boolean {
+  /** Whether the store may reach memory before those in front of it in the buffer. */
+  isDrainable(buffer: readonly Store[], i: number): boolean {
     if (this.#model === "tso" || buffer[i]!.release) return i === 0;
     for (let k = 0; k < i; k++) if (buffer[k]!.at === buffer[i]!.at) return false;
     return true;
   }
 
-  /** Lets some buffered stores of a processor reach memory. */
-  drainSome(processor: Processor): void {
-    const { buffer } = processor;
-    while (buffer.length > 0 && this.#random.below(DRAIN_ONE_IN) === 0) {
-      const i = this.#random.below(buffer.length);
-      if (!this.#drainable(buffer, i)) return;
-      const [store] = buffer.splice(i, 1);
-      this.#write(store!.at, store!.value);
-    }
+  /** One buffered store reaches memory. */
+  drain(processor: Processor, i: number): void {
+    const [store] = processor.buffer.splice(i, 1);
+    this.#write(processor, store!.at, store!.value);
   }
 
   drainAll(processor: Processor): void {
-    for (const store of processor.buffer) this.#write(store.at, store.value);
+    for (const store of processor.buffer) this.#write(processor, store.at, store.value);
     processor.buffer.length = 0;
   }
 
   store(at: number, value: number, release: boolean): void {
-    if (this.#model === "sc") this.#write(at, value);
-    else this.current.buffer.push({ at, value, release });
+    if (this.#model === "sc") {
+      this.#write(this.current, at, value);
+      return;
+    }
+    this.current.buffer.push({ at, value, release });
+    this.#director.stored(this, this.current);
   }
 
   #forwarded(at: number): number | undefined {
@@ -112,22 +100,19 @@ export class Machine {
   loadPlain(at: number): number {
     const own = this.#forwarded(at);
     if (own !== undefined) return own;
-    if (this.#model === "arm" && this.#random.below(STALE_ONE_IN) === 0) return this.#loadEarly(at);
-    if (this.#model === "arm") this.current.lastRead.set(at, this.#time);
-    return this.memory[at]!;
+    return this.#model === "arm" ? this.#loadEarly(at) : this.memory[at]!;
   }
 
   /** A value the word had at some time since the floor. */
   #loadEarly(at: number): number {
     const past = this.#history.get(at);
     const oldest = Math.max(this.current.floor, this.current.lastRead.get(at) ?? 0);
-    if (past === undefined) return this.memory[at]!;
     // Entry i: until time past[i] the word had value past[i + 1].
-    let first = past.length;
-    while (first > 0 && past[first - 2]! > oldest) first -= 2;
-    const choices = (past.length - first) / 2;
-    const choice = this.#random.below(choices + 1);
-    if (choice === choices) {
+    let first = past?.length ?? 0;
+    while (past !== undefined && first > 0 && past[first - 2]! > oldest) first -= 2;
+    const older = past === undefined ? 0 : (past.length - first) / 2;
+    const choice = older === 0 ? 0 : this.#director.loadedEarly(older);
+    if (past === undefined || choice === older) {
       this.current.lastRead.set(at, this.#time);
       return this.memory[at]!;
     }
@@ -163,7 +148,7 @@ export class Machine {
     this.fence();
     const old = this.memory[at]!;
     const next = update(old);
-    if (next !== undefined) this.#write(at, next);
+    if (next !== undefined) this.#write(this.current, at, next);
     return old;
   }
 }

@@ -13,35 +13,42 @@ const TAKER = "src/ring/history-taker.ts";
 
 export interface NamedMutation extends Mutation {
   readonly what: string;
+  /** One of the small cases, explored exhaustively, must meet it as well; or alone: at random nobody is stopped. */
+  readonly small?: true | "alone";
 }
 
 export const SPSC_MUTATIONS: readonly NamedMutation[] = [
   {
     what: "tail published without release",
+    small: true,
     file: SPSC,
     from: "publish(this.words, RingLayout.tailWord, this.tail);",
     to: "storePlain(this.words, RingLayout.tailWord, this.tail);",
   },
   {
     what: "tail read without acquire",
+    small: true,
     file: SPSC,
     from: "this.cachedTail = this.checkedTail(confirmHint(this.words, RingLayout.tailWord, hint) | 0);",
     to: "this.cachedTail = this.checkedTail(hint);",
   },
   {
     what: "one slot too many",
+    small: true,
     file: SPSC,
     from: "let free = (this.capacity - ((this.tail",
     to: "let free = (this.capacity + 1 - ((this.tail",
   },
   {
     what: "a slot published that was not written",
+    small: true,
     file: SPSC,
     from: "this.tail = (this.tail + count) | 0;",
     to: "this.tail = (this.tail + count + 1) | 0;",
   },
   {
     what: "runs past the wrap",
+    small: true,
     file: SPSC,
     from: "const wanted = (max < room ? max : room) | 0;",
     to: "const wanted = max | 0;",
@@ -54,6 +61,7 @@ export const SPSC_MUTATIONS: readonly NamedMutation[] = [
   },
   {
     what: "released before it is read",
+    small: true,
     file: SPSC,
     from: "this.peeked = count;\n    return count;",
     to: "this.peeked = count; publish(this.words, RingLayout.headWord, (this.head + count) | 0);\n    return count;",
@@ -63,18 +71,21 @@ export const SPSC_MUTATIONS: readonly NamedMutation[] = [
 export const LANE_MUTATIONS: readonly NamedMutation[] = [
   {
     what: "no prepared index",
+    small: true,
     file: SENDER,
     from: "storeRelease(words, RingLayout.preparedWord, (this.#tails[lane]! + 1) | 0);",
     to: "",
   },
   {
     what: "owners not looked at again",
+    small: true,
     file: SENDER,
     from: "if (loadAcquire(words, RingLayout.consumerOwnerWord) !== owner) {",
     to: "if (loadAcquire(words, RingLayout.consumerOwnerWord) === -1) {",
   },
   {
     what: "undo forgets the receiver's hold",
+    small: true,
     file: SENDER,
     from: "this.channel.pool.clear(block, 1 << receiver, this.participant.ringer);",
     to: "",
@@ -87,12 +98,14 @@ export const LANE_MUTATIONS: readonly NamedMutation[] = [
   },
   {
     what: "joiner visible before its head is right",
+    small: true,
     file: RECEIVER,
     from: "participant.index, OwnerWord.busyBit);",
     to: "participant.index, 0);",
   },
   {
     what: "leaver does not wait for a send under way",
+    small: true,
     file: RECEIVER,
     from: "return empty && loadAcquire(words, RingLayout.preparedWord) === tail;",
     to: "return empty;",
@@ -111,24 +124,28 @@ export const LANE_MUTATIONS: readonly NamedMutation[] = [
   },
   {
     what: "end of stream believed without a second look",
+    small: true,
     file: RECEIVER,
     from: 'if (used !== 0 || this.#pending > 0) return "open";',
     to: 'if (this.#pending > 0) return "open";',
   },
   {
     what: "recovery leaves receivers what was never published",
+    small: true,
     file: RECOVERY,
     from: "if (channel.pool.isHeld(block, bit, generation)) channel.pool.clear(block, 1 << receiver, ringer);",
     to: "",
   },
   {
     what: "recovery sweeps before it detaches",
+    small: true,
     file: RECOVERY,
     from: "let corruptObjects = readEntries(region, entries);",
     to: "let corruptObjects = readEntries(region, entries); for (const entry of entries) if (entry.kind === ObjectKind.pool) sweep(region, entry, participant, ringer); entries.splice(0, entries.length, ...entries.filter((entry) => entry.kind !== ObjectKind.pool));",
   },
   {
     what: "release clears everybody's hold",
+    small: true,
     file: POOL,
     from: "PoolLayout.holdersWord, ~bit);",
     to: "PoolLayout.holdersWord, 0);",
@@ -138,42 +155,49 @@ export const LANE_MUTATIONS: readonly NamedMutation[] = [
 export const DROP_MUTATIONS: readonly NamedMutation[] = [
   {
     what: "two loads that contradict each other taken for corruption",
+    small: true,
     file: RECEIVER,
     from: "if (loadAcquire(words, RingLayout.headWord) === head) {",
     to: "if (used > 0) {",
   },
   {
     what: "consumer does not compete for the head",
+    small: true,
     file: RECEIVER,
     from: "if (compareAndSwap(words, RingLayout.headWord, head, headWord(headIndex(head) + 1))) return true;",
     to: "storeRelease(words, RingLayout.headWord, headWord(headIndex(head) + 1)); return true;",
   },
   {
     what: "claim without a mark",
+    small: true,
     file: DROP,
     from: "if (!compareAndSwap(lane, RingLayout.headWord, head, head | CLAIM)) return Claim.none;",
     to: "if (!compareAndSwap(lane, RingLayout.headWord, head, next)) return Claim.none;",
   },
   {
     what: "claimed without taking the hold back",
+    small: true,
     file: DROP,
     from: "return channel.pool.takeBack(block, 1 << receiver, bit, generation) ? block : Claim.stale;",
     to: "return block;",
   },
   {
     what: "a claim not finished by recovery",
+    small: true,
     file: RECOVERY,
     from: "if (channel.claimedHeads) completeClaim(channel, lane, bit);",
     to: "",
   },
   {
     what: "a taken-back block not released",
+    small: true,
     file: SENDER,
     from: "this.letGo(claimed);",
     to: "",
   },
   {
     what: "claim does not look whether it was beaten",
+    small: true,
     file: DROP,
     from: "if (isClaimed(head) || usedSlots(loadAcquire(lane, RingLayout.tailWord), head) === 0) return Claim.none;",
     to: "if (isClaimed(head)) return Claim.none;",
@@ -183,18 +207,21 @@ export const DROP_MUTATIONS: readonly NamedMutation[] = [
 export const EVICTION_MUTATIONS: readonly NamedMutation[] = [
   {
     what: "the lane is free before its frames are taken back",
+    small: true,
     file: EVICTION,
     from: "const evicting = evictingWord(owner);",
     to: "const evicting = nextGeneration(owner);",
   },
   {
     what: "frames left in the lane",
+    small: true,
     file: EVICTION,
     from: "takeAllBack(channel, lane, ownerBefore(evicting), by);",
     to: "",
   },
   {
     what: "taken back and kept",
+    small: true,
     file: EVICTION,
     from: "if (claimed >= 0) by.letGo(claimed);",
     to: "",

@@ -2,7 +2,9 @@
 export const monotonicNs = (): number => 1;
 export const removeDoorbell = (): void => undefined;
 
-/** Here whoever was looked at a few times without having moved is stalled. */
+/** After so many looks whoever has not moved is stalled. */
+export const patience = { looks: 3 };
+
 export class StallWatch {
   readonly leftMs = Number.POSITIVE_INFINITY;
   readonly #seen = new Map<number, { first: number; second: number; looks: number }>();
@@ -17,6 +19,6 @@ export class StallWatch {
     const seen = this.#seen.get(obstacle);
     const looks = seen?.first === first && seen.second === second ? seen.looks + 1 : 0;
     this.#seen.set(obstacle, { first, second, looks });
-    return looks >= 3;
+    return looks >= patience.looks;
   }
 }

@@ -7,17 +7,20 @@ const CONSUMER = "src/ring/queue-consumer.ts";
 const TAKER = "src/ring/queue-taker.ts";
 const SHARED = "src/ring/shared-head.ts";
 const SLEEPERS = "src/ring/sleepers.ts";
+const STALL = "src/ring/queue-stall.ts";
 const WAITER = "src/ring/queue-waiter.ts";
 
 const ENDING: readonly NamedMutation[] = [
   {
     what: "publishes without waking",
+    small: true,
     file: PRODUCER,
     from: "if (this.sleepers.any()) this.sleepers.rouseOne(this.participant.ringer);",
     to: "",
   },
   {
     what: "sleeps without saying so",
+    small: true,
     file: SLEEPERS,
     from: "fetchOr(this.words, this.index, bit);",
     to: "fetchOr(this.words, this.index, 0);",
@@ -85,6 +88,13 @@ export const QUEUE_ONE_MUTATIONS: readonly NamedMutation[] = [
 export const QUEUE_MANY_MUTATIONS: readonly NamedMutation[] = [
   ...ENDING,
   {
+    what: "whoever waits for room rings nobody",
+    file: PRODUCER,
+    from: "if (!this.ready() && this.sleepers.any()) this.sleepers.rouseAll(this.participant.ringer);",
+    to: "",
+    small: "alone",
+  },
+  {
     what: "a lost claim taken for a won one",
     file: SHARED,
     from: "if (compareAndSwap(this.words, RingLayout.headWord, head, (head + count) | 0)) return count;",
@@ -137,5 +147,48 @@ export const QUEUE_MANY_MUTATIONS: readonly NamedMutation[] = [
     file: SHARED,
     from: "return compareAndSwap(words, RingLayout.headWord, head, (head + count) | 0);",
     to: "compareAndSwap(words, RingLayout.headWord, loadHint(words, RingLayout.headWord), (head + count) | 0); return true;",
+  },
+];
+
+export const QUEUE_STALL_MUTATIONS: readonly NamedMutation[] = [
+  {
+    what: "evicted without being rung",
+    small: "alone",
+    file: STALL,
+    from: "ringer.ring(one);",
+    to: "",
+  },
+  {
+    what: "evicts whoever came in the meantime",
+    file: STALL,
+    from: "if (!compareAndSwap(words, QueueLayout.consumersWord, consumers, 0)) return;",
+    to: "storePlain(words, QueueLayout.consumersWord, 0);",
+  },
+  {
+    what: "an evicted consumer goes on taking",
+    small: true,
+    file: TAKER,
+    from: "if (this.evictable && this.isEvicted()) this.refuseEvicted();",
+    to: "",
+  },
+  {
+    what: "an evicted consumer gives its successor's place away",
+    small: true,
+    file: TAKER,
+    from: "if (!this.isEvicted()) detachConsumer(this.queue, this.participant.bit);",
+    to: "detachConsumer(this.queue, -1);",
+  },
+  {
+    what: "head moved by a store",
+    file: SHARED,
+    from: "if (compareAndSwap(this.words, RingLayout.headWord, head, (head + count) | 0)) return count;",
+    to: "this.words[RingLayout.headWord] = (head + count) | 0; return count;",
+  },
+  {
+    what: "stalled consumers keep their places",
+    small: "alone",
+    file: STALL,
+    from: "if (consumers !== 0 && stalled) this.evictConsumers(consumers);",
+    to: "",
   },
 ];

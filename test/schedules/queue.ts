@@ -1,19 +1,20 @@
 /**
- * Scenario: a work queue of two lanes of two slots whose indices wrap. Producers and consumers sleep when they can do nothing; any of
+ * Scenario: a work queue, lanes of two slots whose indices wrap. Producers and consumers sleep when they can do nothing; any of
  * them may die anywhere and is cleaned up by a cleaner that may die as well. Checked: every message once, in the order of its
  * producer, intact; none lost that no dead consumer had taken and no policy dropped; nobody sleeps while there is something to do.
  */
-import { QueueEndedError } from "../../src/ring/errors.ts";
+import { EvictedError, InUseError, QueueEndedError } from "../../src/ring/errors.ts";
 import { type PolicyName, RingLayout } from "../../src/ring/layout.ts";
 import type { QueueShape } from "../../src/ring/queue-geometry.ts";
-import { fence, loadHint, storePlain } from "./atomics.ts";
+import { QueueLayout } from "../../src/ring/queue-layout.ts";
+import { fence, loadHint, pause, stage, storePlain } from "./atomics.ts";
 import { admit, type Coroutines, type Loose, type PlainParticipant, PlainRegion } from "./bench.ts";
+import { type Director, Violation } from "./director.ts";
 import type { Model } from "./machine.ts";
-import { type Coroutine, Schedule, Violation } from "./schedule.ts";
+import { patience } from "./outside.ts";
+import { type Coroutine, Schedule } from "./schedule.ts";
 import { PlainRinger, sleepUntil } from "./sleep.ts";
 
-const PRODUCERS = 2;
-const MESSAGES = 3;
 const BURST = 2;
 const CAPACITY = 2;
 
@@ -21,7 +22,14 @@ export interface QueueScenario {
   readonly name: string;
   readonly consumers: "one" | "many";
   readonly policy: PolicyName;
+  /** Consumers that stand still for a few looks lose their places; with consumers `one`, two compete for it. */
+  readonly evicts?: boolean;
+  /** Looks at them before. */
+  readonly patience?: number;
   readonly deaths: number;
+  readonly producers: number;
+  /** Of each producer. */
+  readonly messages: number;
 }
 
 export class QueueBench {
@@ -32,8 +40,17 @@ export class QueueBench {
 
   constructor(code: Coroutines, scenario: QueueScenario) {
     this.code = code;
-    const { consumers, policy } = scenario;
-    const shape: QueueShape = { slotBytes: 16, capacity: CAPACITY, producers: PRODUCERS, consumers, policy };
+    const { consumers, policy, producers } = scenario;
+    const stallAction = scenario.evicts ? "evict" : "none";
+    const shape: QueueShape = {
+      stallTimeoutMs: scenario.evicts ? 1 : 0,
+      stallAction,
+      slotBytes: 16,
+      capacity: CAPACITY,
+      producers,
+      consumers,
+      policy,
+    };
     this.queue = code.queueGeometry.createQueueGeometry(this.region, "q", shape);
     this.#initial = this.region.memory.slice();
   }
@@ -45,8 +62,8 @@ export class QueueBench {
   }
 }
 
-function nameOf(participant: number): string {
-  return `${participant < PRODUCERS ? "producer" : "consumer"} ${participant}`;
+function nameOf(scenario: QueueScenario, participant: number): string {
+  return `${participant < scenario.producers ? "producer" : "consumer"} ${participant}`;
 }
 
 class Run {
@@ -59,14 +76,18 @@ class Run {
   readonly unreleased = new Set<number>();
   consumersDead = 0;
   #makers = 0;
-  #toAttach = PRODUCERS;
+  #evictions = 0;
+  #producersDead = 0;
+  #toAttach: number;
 
   constructor(
     readonly bench: QueueBench,
     readonly schedule: Schedule,
     readonly scenario: QueueScenario,
+    readonly model: Model,
   ) {
-    this.ringer = new PlainRinger(bench.region, schedule, nameOf);
+    this.ringer = new PlainRinger(bench.region, schedule, (participant) => nameOf(scenario, participant));
+    this.#toAttach = scenario.producers;
   }
 
   admit(index: number): PlainParticipant {
@@ -92,7 +113,8 @@ class Run {
       if (!attached) this.#toAttach--;
       attached = true;
     };
-    this.schedule.start(nameOf(index), this.produce(this.admit(index), maker, attach), () => {
+    this.schedule.start(nameOf(this.scenario, index), this.produce(this.admit(index), maker, attach), () => {
+      this.#producersDead++;
       this.onDeath(index, attach);
     });
   }
@@ -108,11 +130,15 @@ class Run {
     } finally {
       attached();
     }
-    for (let number = 0; number < MESSAGES; ) {
-      const wanted = Math.min(1 + this.schedule.random.below(BURST), MESSAGES - number);
+    for (let number = 0; number < this.scenario.messages; ) {
+      const wanted = Math.min(1 + this.schedule.pick(BURST), this.scenario.messages - number);
       const count: number = yield* tx.reserve(wanted);
-      if (count === 0 && this.scenario.policy === "block")
+      // Polls, and looks at the consumers each time.
+      if (count === 0 && this.scenario.evicts) yield* pause();
+      else if (count === 0 && this.scenario.policy === "block") {
+        yield* tx.beginWait();
         yield* sleepUntil(region, this.ringer, participant.index, () => tx.ready());
+      }
       if (count === 0 && this.scenario.policy !== "block") number += wanted;
       for (let i = 0; i < count; i++) {
         const value = maker * 100 + number++;
@@ -137,8 +163,8 @@ class Run {
    * beside messages that somebody else left: no end wakes him.
    */
   *end(when: "at once" | "all came" | "empty"): Coroutine {
-    while (when !== "at once" && this.#toAttach > 0) yield;
-    while (when === "empty" && (this.#somebodyProduces || this.#somethingQueued)) yield;
+    while (when !== "at once" && this.#toAttach > 0) yield* pause();
+    while (when === "empty" && (this.#somebodyProduces || this.#somethingQueued)) yield* pause();
     yield* this.bench.code.queueEnds.endQueue(this.bench.queue, this.ringer);
   }
 
@@ -155,7 +181,7 @@ class Run {
   /** @param patience messages after which it goes about other things for ever; Infinity: it stays */
   startConsumer(index: number, patience: number): void {
     const work = this.consume(this.admit(index), patience);
-    this.schedule.start(nameOf(index), work, () => {
+    this.schedule.start(nameOf(this.scenario, index), work, () => {
       this.consumersDead++;
       this.onDeath(index, () => {
         if (patience === Number.POSITIVE_INFINITY) this.startConsumer(index, patience);
@@ -163,15 +189,22 @@ class Run {
     });
   }
 
-  *consume(participant: PlainParticipant, patience: number): Coroutine {
+  *consume(participant: PlainParticipant, most: number): Coroutine {
     const { queue, region, code } = this.bench;
-    const rx: Loose = queue.sharedHeads
-      ? yield* code.queueTaker.attach(queue, participant, BURST)
-      : yield* code.queueConsumer.attach(queue, participant);
-    for (let taken = 0; taken < patience; ) {
-      const max = 1 + this.schedule.random.below(BURST);
-      const count: number = queue.sharedHeads ? yield* rx.take(max) : yield* rx.peek(max);
+    let rx = yield* this.attachConsumer(participant);
+    for (let taken = 0; rx !== null && taken < most; ) {
+      const max = 1 + this.schedule.pick(BURST);
+      const count: number = queue.sharedHeads
+        ? yield* this.take(rx, max, participant.bit)
+        : yield* rx.peek(max);
+      if (count < 0) {
+        yield* rx.close();
+        rx = yield* this.attachConsumer(participant);
+        continue;
+      }
       const burst: number[] = [];
+      // It goes on to sleep.
+      if (count === 0) stage.machine.gaveWay = false;
       for (let i = 0; i < count; i++) burst.push(yield* this.check(rx, rx.at + i * rx.slotWords));
       if (count > 0 && !queue.sharedHeads) {
         yield* rx.release(count);
@@ -184,7 +217,52 @@ class Run {
       yield* sleepUntil(region, this.ringer, participant.index, () => rx.waiter.ready());
       yield* rx.waiter.end();
     }
-    if (patience === Number.POSITIVE_INFINITY) yield* rx.close();
+    if (rx !== null && most === Number.POSITIVE_INFINITY) yield* rx.close();
+  }
+
+  /** Null: the queue is over, and somebody else has the place. */
+  *attachConsumer(participant: PlainParticipant): Generator<void, Loose, void> {
+    const { queue, code } = this.bench;
+    for (;;) {
+      try {
+        if (!queue.sharedHeads) return yield* code.queueConsumer.attach(queue, participant);
+        return yield* code.queueTaker.attach(queue, participant, BURST);
+      } catch (error) {
+        if (!(error instanceof InUseError && this.scenario.evicts)) throw error;
+        if (yield* code.queueEnds.isOver(queue)) return null;
+        yield* pause();
+      }
+    }
+  }
+
+  /** −1: evicted. */
+  *take(rx: Loose, max: number, bit: number): Generator<void, number, void> {
+    const { words } = this.bench.queue;
+    const lost = this.model === "sc" && (words[QueueLayout.consumersWord] & bit) === 0;
+    try {
+      const count: number = yield* rx.take(max);
+      if (lost) throw new Violation("took although it had been evicted");
+      return count;
+    } catch (error) {
+      if (!(error instanceof EvictedError && this.scenario.evicts)) throw error;
+      this.#evictions++;
+      return -1;
+    }
+  }
+
+  /** Only stopped ones can go on: a consumer that sleeps while a producer waits for room was forgotten. */
+  verifyStuck(): void {
+    const sleep = (from: number, count: number): boolean =>
+      Array.from({ length: count }, (_, i) => nameOf(this.scenario, from + i)).some((name) =>
+        this.schedule.isAsleep(name),
+      );
+    const { producers } = this.scenario;
+    // Not full: the stopped one has made room, and not rung yet.
+    const full = this.bench.queue.lanes.some(
+      ({ words }: Loose) => words[RingLayout.tailWord] - words[RingLayout.headWord] === CAPACITY,
+    );
+    const waits = this.scenario.evicts || sleep(0, producers);
+    if (full && waits && sleep(producers, 2)) throw new Violation("a consumer sleeps beside a full lane");
   }
 
   *check(rx: Loose, at: number): Generator<void, number, void> {
@@ -220,12 +298,16 @@ class Run {
     const most = dropped + uncounted + claimed;
     if (lost > most)
       throw new Violation(`${lost} messages lost, ${most} may be: ${this.received} of ${this.committed}`);
+    const evicted = lanes.reduce((sum: number, lane: Loose) => sum + lane.words[RingLayout.evictedWord], 0);
+    // One that died while it evicted may not have counted.
+    if (this.#evictions > evicted + 2 * this.#producersDead)
+      throw new Violation(`${this.#evictions} were evicted, ${evicted} by a producer`);
     this.#verifyOrder();
   }
 
-  /** One consumer sees each producer's messages in order; with several the order of taking is not known here. */
+  /** One consumer sees each producer's messages in order; with several, or a successor of one that is evicted, the order of taking is not known here. */
   #verifyOrder(): void {
-    if (this.scenario.consumers === "many") return;
+    if (this.scenario.consumers === "many" || this.scenario.evicts) return;
     for (let maker = 0; maker < this.#makers; maker++) {
       const own = this.received.filter((value) => Math.floor(value / 100) === maker);
       if (own.some((value, i) => i > 0 && value < own[i - 1]!)) throw new Violation(`out of order: ${own}`);
@@ -233,20 +315,25 @@ class Run {
   }
 }
 
-/** Throws a {@link Violation} if the schedule of this seed breaks a promise. Returns the number of steps. */
-export function runQueue(bench: QueueBench, scenario: QueueScenario, model: Model, seed: number): number {
-  bench.reset([0, 0x7fff_fffe, -2][seed % 3]!);
-  const schedule = new Schedule(seed, model, bench.region.memory);
-  const run = new Run(bench, schedule, scenario);
-  for (let index = 0; index < PRODUCERS; index++) run.startProducer(index);
+/** Throws a {@link Violation} if the schedule breaks a promise. Returns the number of steps. */
+export function runQueue(
+  bench: QueueBench,
+  scenario: QueueScenario,
+  model: Model,
+  director: Director,
+): number {
+  bench.reset([0, 0x7fff_fffe, -2][director.pick(3)]!);
+  const schedule = new Schedule(director, model, bench.region.memory);
+  const run = new Run(bench, schedule, scenario, model);
+  patience.looks = scenario.patience ?? 3;
+  schedule.onStuck = () => run.verifyStuck();
+  for (let index = 0; index < scenario.producers; index++) run.startProducer(index);
   // The one who will not stay is the one who is rung first.
-  if (scenario.consumers === "many") run.startConsumer(PRODUCERS, 1 + schedule.random.below(3));
-  run.startConsumer(PRODUCERS + 1, Number.POSITIVE_INFINITY);
-  schedule.start(
-    "ender",
-    run.end((["at once", "all came", "empty", "empty"] as const)[schedule.random.below(4)]!),
-  );
-  schedule.run(schedule.random.below(scenario.deaths + 1), 400);
+  if (scenario.evicts) run.startConsumer(scenario.producers, Number.POSITIVE_INFINITY);
+  else if (scenario.consumers === "many") run.startConsumer(scenario.producers, 1 + schedule.pick(3));
+  run.startConsumer(scenario.producers + 1, Number.POSITIVE_INFINITY);
+  schedule.start("ender", run.end((["at once", "all came", "empty", "empty"] as const)[schedule.pick(4)]!));
+  schedule.run(scenario.deaths, 400);
   run.verify();
   return schedule.steps;
 }

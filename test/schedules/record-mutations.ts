@@ -82,6 +82,13 @@ const reliable: readonly NamedMutation[] = [
     to: "const claim = loadHint(words, RecordsLayout.claimWord);",
   },
   {
+    what: "evicted place free at once",
+    small: "alone",
+    file: WRITER,
+    from: "owner, owner | OwnerWord.busyBit)) return false;",
+    to: "owner, ((owner >>> 8) + 1) << 8)) return false;",
+  },
+  {
     what: "evicted consumer believes what it read",
     file: READER,
     from: "if (loadHint(words, this.ownerWord) !== this.owner) this.refuseEvicted();",

@@ -7,31 +7,36 @@ import { ParticipantRecord, participantRecordWord } from "../../src/memory/layou
 import { EvictedError } from "../../src/ring/errors.ts";
 import { createRecordsGeometry, type RecordsGeometry } from "../../src/ring/records-geometry.ts";
 import { cursorPositionWord, RecordsLayout, type RecordsModeName } from "../../src/ring/records-layout.ts";
-import { fence, loadHint, storePlain } from "./atomics.ts";
+import { fence, loadHint, pause, storePlain } from "./atomics.ts";
 import { type Coroutines, type Loose, PlainParticipant, PlainRegion } from "./bench.ts";
+import { type Director, Violation } from "./director.ts";
 import type { Model } from "./machine.ts";
-import { type Coroutine, Schedule, Violation } from "./schedule.ts";
+import { type Coroutine, Schedule } from "./schedule.ts";
 
 const PRODUCER = 0;
-const MESSAGES = 7;
 /** Of a ring of 4096 bytes: two or three make a lap, most wraps need padding. */
 const LENGTHS = [1500, 8, 2040, 1000, 600, 1800, 16, 1200] as const;
 const STARTS = [0, 0x7fff_f000, -4096, -64] as const;
 
+const LOOKS = 3;
+
 export interface RecordsScenario {
   readonly name: string;
   readonly mode: RecordsModeName;
+  readonly messages: number;
   readonly consumers: number;
   /** Consumers beyond the first ones; they join later, leave early and come again. */
   readonly visitors: number;
   readonly history: number;
   readonly deaths: number;
-  /** The producer evicts whoever it waits for, now and then. */
-  readonly evicts: boolean;
+  /** The producer evicts whoever it waits for, now and then; or one that stands still, and yields after each message. */
+  readonly evicts: boolean | "once";
+  /** Of every message; else they differ. */
+  readonly lengthBytes?: number;
 }
 
-function lengthOf(sequence: number): number {
-  return LENGTHS[sequence & (LENGTHS.length - 1)]!;
+function lengthOf({ lengthBytes }: RecordsScenario, sequence: number): number {
+  return lengthBytes ?? LENGTHS[sequence & (LENGTHS.length - 1)]!;
 }
 
 /** Word `i` of a payload. */
@@ -101,6 +106,9 @@ class Run {
   };
   /** Consumers of the start that have not joined yet. */
   #awaited: number;
+  /** With `evicts: "once"`: looks at who gates, until it is evicted. */
+  #looksLeft: number;
+  #gate = 0;
 
   constructor(
     readonly bench: RecordsBench,
@@ -108,6 +116,7 @@ class Run {
     readonly firstSequence: number,
   ) {
     this.#awaited = bench.scenario.consumers;
+    this.#looksLeft = bench.scenario.evicts === "once" ? LOOKS : 0;
   }
 
   onDeath(index: number, next: () => void): void {
@@ -129,23 +138,24 @@ class Run {
 
   *produce(): Coroutine {
     const { code, records } = this.bench;
-    while (this.#awaited > 0) yield;
+    while (this.#awaited > 0) yield* pause();
     while ((yield* code.owner.attachOwner(records.words, RecordsLayout.producerOwnerWord, PRODUCER)) === 0)
-      yield;
+      yield* pause();
     const tx: Loose = new code.recordWriter.RecordWriter(records, this.#ringer);
     yield* tx.begin();
-    const end = (this.firstSequence + MESSAGES) >>> 0;
+    const end = (this.firstSequence + this.bench.scenario.messages) >>> 0;
     while (tx.sequence !== end) {
-      const length = lengthOf(tx.sequence);
-      if (!(yield* this.reserve(tx, length + this.schedule.random.below(2) * (2040 - length)))) continue;
-      if (this.schedule.random.below(8) === 0) {
+      const length = lengthOf(this.bench.scenario, tx.sequence);
+      if (!(yield* this.reserve(tx, length + this.schedule.pick(2) * (2040 - length)))) continue;
+      if (this.schedule.pick(8) === 0) {
         tx.abort();
         continue;
       }
       const sequence = tx.sequence;
       for (const i of [0, length / 4 - 1]) yield* storePlain(tx.data, tx.word + i, wordOf(sequence, i));
       yield* tx.finish(length);
-      if (this.schedule.random.below(3) > 0) yield* tx.publish();
+      if (this.schedule.pick(3) > 0) yield* tx.publish();
+      if (this.bench.scenario.evicts === "once") yield* pause();
     }
     yield* tx.finishStream();
     yield* code.owner.detachOwner(records.words, RecordsLayout.producerOwnerWord, PRODUCER);
@@ -156,12 +166,23 @@ class Run {
   *reserve(tx: Loose, bytes: number): Generator<void, boolean, void> {
     this.#rung.delete(PRODUCER);
     if (yield* tx.tryReserve(bytes)) return true;
-    if (this.bench.scenario.evicts && tx.gatingCursor >= 0 && this.schedule.random.below(6) === 0) {
+    if (tx.gatingCursor >= 0 && this.mayEvict(tx)) {
       if (yield* tx.evict(tx.gatingCursor, tx.gatingOwner)) return false;
     }
-    if (!this.#rung.has(PRODUCER)) this.schedule.sleep(nameOf(PRODUCER));
+    if (this.#looksLeft > 0) yield* pause();
+    else if (!this.#rung.has(PRODUCER)) this.schedule.sleep(nameOf(PRODUCER));
     yield;
     return false;
+  }
+
+  /** Of whom it waits for: now and then; or the first that stands still. */
+  mayEvict(tx: Loose): boolean {
+    const { evicts } = this.bench.scenario;
+    if (evicts !== "once") return evicts && this.schedule.pick(6) === 0;
+    if (this.#looksLeft === 0) return false;
+    if (this.#gate !== tx.gatingPosition) this.#looksLeft = LOOKS;
+    this.#gate = tx.gatingPosition;
+    return --this.#looksLeft === 0;
   }
 
   startConsumer(index: number, fromTheStart: boolean): void {
@@ -178,10 +199,16 @@ class Run {
 
   *consume(index: number, fromTheStart: boolean, arrive: () => void): Coroutine {
     for (let stay = 0; stay < 3; stay++) {
-      const history = fromTheStart ? 0 : this.schedule.random.below(this.bench.scenario.history + 1);
+      const history = fromTheStart ? 0 : this.schedule.pick(this.bench.scenario.history + 1);
       const reader: Loose = yield* this.join(index, history);
       arrive();
-      if (reader === null) continue;
+      if (reader === null) {
+        if (this.bench.scenario.evicts !== "once" || !this.schedule.isRunning("producer")) continue;
+        stay--;
+        fromTheStart = false;
+        yield* pause();
+        continue;
+      }
       try {
         yield* this.stay(reader, index, fromTheStart && stay === 0);
         yield* reader.leave();
@@ -210,7 +237,8 @@ class Run {
 
   /** Reads until the stream ends, or (a visitor) until it has had enough. */
   *stay(reader: Loose, index: number, fromTheStart: boolean): Coroutine {
-    const lossy = this.bench.scenario.mode === "lossy";
+    const { scenario } = this.bench;
+    const lossy = scenario.mode === "lossy";
     let expected = reader.expected as number;
     if (fromTheStart && expected !== (this.firstSequence | 0)) throw new Violation(`starts at ${expected}`);
     let unreleased = 0;
@@ -219,7 +247,8 @@ class Run {
       if (yield* reader.next()) {
         const { sequence, length, word } = reader;
         const values: number[] = [];
-        for (const i of [0, lengthOf(sequence) / 4 - 1]) values.push(yield* loadHint(reader.data, word + i));
+        for (const i of [0, lengthOf(scenario, sequence) / 4 - 1])
+          values.push(yield* loadHint(reader.data, word + i));
         if (!(yield* reader.intact())) {
           // Lapped while it was read: it counts as missed from now on, for whoever asks.
           expected = (sequence + 1) | 0;
@@ -229,12 +258,12 @@ class Run {
           throw new Violation(`${sequence} came where ${expected} was due, ${reader.missed - missed} missed`);
         if (!lossy && sequence !== expected) throw new Violation(`lost ${expected}`);
         expected = (sequence + 1) | 0;
-        if (length !== lengthOf(sequence)) throw new Violation(`${sequence} has ${length} bytes`);
+        if (length !== lengthOf(scenario, sequence)) throw new Violation(`${sequence} has ${length} bytes`);
         values.forEach((value, i) => {
           const at = i === 0 ? 0 : length / 4 - 1;
           if (value !== wordOf(sequence, at)) throw new Violation(`word ${at} of ${sequence} is ${value}`);
         });
-        if (++unreleased <= this.schedule.random.below(3)) continue;
+        if (++unreleased <= this.schedule.pick(3)) continue;
       } else if ((yield* reader.streamEnd()) === "ended") {
         break;
       } else {
@@ -244,10 +273,10 @@ class Run {
       }
       yield* this.release(reader);
       unreleased = 0;
-      if (!fromTheStart && this.schedule.random.below(5) === 0) return;
+      if (!fromTheStart && this.schedule.pick(5) === 0) return;
     }
     yield* this.release(reader);
-    const last = (this.firstSequence + MESSAGES) | 0;
+    const last = (this.firstSequence + this.bench.scenario.messages) | 0;
     if (expected !== last && !(lossy && reader.missed >= 0 && ((last - expected) | 0) >= 0))
       throw new Violation(`the stream ended at ${expected}, not ${last}`);
   }
@@ -267,17 +296,17 @@ class Run {
   }
 }
 
-/** Throws a {@link Violation} if the schedule of this seed breaks a promise. Returns the number of steps. */
-export function runRecords(bench: RecordsBench, model: Model, seed: number): number {
+/** Throws a {@link Violation} if the schedule breaks a promise. Returns the number of steps. */
+export function runRecords(bench: RecordsBench, model: Model, director: Director): number {
   const { scenario } = bench;
-  const start = STARTS[seed % STARTS.length]!;
-  const firstSequence = seed % 3 === 0 ? -3 : seed & 7;
+  const start = STARTS[director.pick(STARTS.length)]!;
+  const firstSequence = [0, 1, 2, 3, 4, 5, 6, 7, -3][director.pick(9)]!;
   bench.reset(start, firstSequence);
-  const schedule = new Schedule(seed, model, bench.region.memory);
+  const schedule = new Schedule(director, model, bench.region.memory);
   const run = new Run(bench, schedule, firstSequence);
   run.startProducer();
   for (let i = 0; i < scenario.consumers; i++) run.startConsumer(PRODUCER + 1 + i, true);
   for (let i = 0; i < scenario.visitors; i++) run.startConsumer(PRODUCER + 1 + scenario.consumers + i, false);
-  schedule.run(schedule.random.below(scenario.deaths + 1), 900);
+  schedule.run(scenario.deaths, 900);
   return schedule.steps;
 }

@@ -1,193 +1,29 @@
 /**
  * The shipped ring code under deterministic schedules: interleaved at every shared access, with the reorderings of x86-64 and of
- * ARMv8, and with deaths at any step. `bun test/schedules/run.ts [--schedules N] [--seed S] [--only TEXT]`; a failure prints its seed.
+ * ARMv8, and with deaths at any step. Of each topology many schedules at random, and of its smallest cases all within a bound.
+ *
+ *     bun test/schedules/run.ts [--schedules N] [--seed S] [--only TEXT] [--random]
+ *     bun test/schedules/run.ts --topology NAME --replay "CASE, MODEL: SCRIPT"
+ *
+ * `--random`: without the small cases, which are the same whatever the seed. What fails prints its seed, or the script of its schedule.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import type { RingShape } from "../../src/ring/ring-geometry.ts";
-import { Bench, type Coroutines, loadCoroutines } from "./bench.ts";
-import { CellBench, runCell } from "./cell.ts";
-import { CELL_MUTATIONS } from "./cell-mutations.ts";
-import { type LaneScenario, runLanes } from "./lanes.ts";
+import { type Coroutines, loadCoroutines } from "./bench.ts";
 import type { Model } from "./machine.ts";
-import {
-  DROP_MUTATIONS,
-  EVICTION_MUTATIONS,
-  HISTORY_MUTATIONS,
-  LANE_MUTATIONS,
-  type NamedMutation,
-  SPSC_MUTATIONS,
-} from "./mutations.ts";
-import { QueueBench, type QueueScenario, runQueue } from "./queue.ts";
-import { QUEUE_MANY_MUTATIONS, QUEUE_ONE_MUTATIONS } from "./queue-mutations.ts";
-import { RECORD_MUTATIONS } from "./record-mutations.ts";
-import { RecordsBench, type RecordsScenario, runRecords } from "./records.ts";
-import { runSpsc, SpscBench } from "./spsc.ts";
+import type { NamedMutation } from "./mutations.ts";
+import { RandomDirector } from "./random.ts";
+import { exhaust, type Found, SystematicDirector } from "./systematic.ts";
+import { type Runner, type SmallCase, TOPOLOGIES, type Topology } from "./topologies.ts";
 import { buildCoroutines } from "./transform.ts";
 
 const MODELS: readonly Model[] = ["sc", "tso", "arm"];
 /** A mutation must be caught within so many schedules of each model and scenario. */
 const MUTANT_SCHEDULES = 6000;
-
-/** Runs one schedule; throws when a promise is broken. */
-type Runner = (model: Model, seed: number) => number;
-
-interface Topology {
-  readonly name: string;
-  readonly scenarios: readonly { name: string; runner: (code: Coroutines) => Runner }[];
-  readonly mutations: readonly NamedMutation[];
-}
-
-function lanes(scenario: LaneScenario): { name: string; runner: (code: Coroutines) => Runner } {
-  return {
-    name: scenario.name,
-    runner: (code) => {
-      const bench = new Bench(code, scenario);
-      return (model, seed) => runLanes(bench, scenario, model, seed);
-    },
-  };
-}
-
-function spsc(name: string, shape: RingShape): { name: string; runner: (code: Coroutines) => Runner } {
-  return {
-    name,
-    runner: (code) => {
-      const bench = new SpscBench(code, shape);
-      return (model, seed) => runSpsc(bench, model, seed);
-    },
-  };
-}
-
-function queue(scenario: QueueScenario): { name: string; runner: (code: Coroutines) => Runner } {
-  return {
-    name: scenario.name,
-    runner: (code) => {
-      const bench = new QueueBench(code, scenario);
-      return (model, seed) => runQueue(bench, scenario, model, seed);
-    },
-  };
-}
-
-function records(scenario: RecordsScenario): { name: string; runner: (code: Coroutines) => Runner } {
-  return {
-    name: scenario.name,
-    runner: (code) => {
-      const bench = new RecordsBench(code, scenario);
-      return (model, seed) => runRecords(bench, model, seed);
-    },
-  };
-}
-
-const RELIABLE = {
-  mode: "reliable",
-  consumers: 2,
-  visitors: 0,
-  history: 0,
-  deaths: 2,
-  evicts: false,
-} as const;
-const LOSSY = { ...RELIABLE, mode: "lossy" } as const;
-
-const SMALL = { consumers: 2, capacity: 2, blocks: 3, deaths: 2 } as const;
-
-const HISTORY = { ...SMALL, delivery: "all", history: 2, blocks: 5, turnover: 3 } as const;
-/** The producer loans again at once what falls out of the history, while consumers that join again and again are stopped anywhere. */
-const TIGHT = { turnover: 2, history: 1, blocks: 2, frames: 12, deaths: 0, stops: 60 } as const;
-
-const TOPOLOGIES: readonly Topology[] = [
-  {
-    name: "SPSC ring",
-    scenarios: [
-      spsc("descriptors over the wrap", { slotBytes: 16, capacity: 4 }),
-      spsc("slots of a line over the wrap", { slotBytes: 64, capacity: 2 }),
-    ],
-    mutations: SPSC_MUTATIONS,
-  },
-  {
-    name: "lanes",
-    scenarios: [
-      lanes({ ...SMALL, name: "block, all", policy: "block", delivery: "all" }),
-      lanes({ ...SMALL, name: "block, one", policy: "block", delivery: "one" }),
-      lanes({ ...SMALL, name: "drop-newest, all", policy: "drop-newest", delivery: "all" }),
-      lanes({ ...SMALL, name: "come and go", policy: "block", delivery: "all", turnover: 3 }),
-    ],
-    mutations: LANE_MUTATIONS,
-  },
-  {
-    name: "drop-oldest lanes",
-    scenarios: [
-      lanes({ ...SMALL, name: "drop-oldest, all", policy: "drop-oldest", delivery: "all" }),
-      lanes({ ...SMALL, name: "drop-oldest, one", policy: "drop-oldest", delivery: "one" }),
-    ],
-    mutations: DROP_MUTATIONS,
-  },
-  {
-    name: "lanes with eviction",
-    scenarios: [
-      lanes({ ...SMALL, name: "evict, all", policy: "block", delivery: "all", evicts: true }),
-      lanes({ ...SMALL, name: "evict, one", policy: "block", delivery: "one", evicts: true }),
-    ],
-    mutations: EVICTION_MUTATIONS,
-  },
-  {
-    name: "lanes with history",
-    scenarios: [
-      lanes({ ...HISTORY, name: "block", policy: "block" }),
-      lanes({ ...HISTORY, name: "block, one frame", policy: "block", ...TIGHT }),
-      lanes({ ...HISTORY, name: "successors", policy: "block", ...TIGHT, deaths: 2, successors: true }),
-      lanes({ ...HISTORY, name: "drop-newest", policy: "drop-newest" }),
-      lanes({ ...HISTORY, name: "drop-oldest", policy: "drop-oldest" }),
-      lanes({ ...HISTORY, name: "evict", policy: "block", evicts: true, turnover: undefined }),
-    ],
-    mutations: HISTORY_MUTATIONS,
-  },
-  {
-    name: "queue, one consumer",
-    scenarios: [queue({ name: "block", consumers: "one", policy: "block", deaths: 2 })],
-    mutations: QUEUE_ONE_MUTATIONS,
-  },
-  {
-    name: "queue, many consumers",
-    scenarios: [
-      queue({ name: "block", consumers: "many", policy: "block", deaths: 2 }),
-      queue({ name: "drop-oldest", consumers: "many", policy: "drop-oldest", deaths: 2 }),
-    ],
-    mutations: QUEUE_MANY_MUTATIONS,
-  },
-  {
-    name: "reliable records",
-    scenarios: [
-      records({ ...RELIABLE, name: "one consumer", consumers: 1 }),
-      records({ ...RELIABLE, name: "come and go, history", consumers: 1, visitors: 2, history: 3 }),
-      records({ ...RELIABLE, name: "evicted", consumers: 1, visitors: 2, evicts: true, deaths: 1 }),
-      records({ ...RELIABLE, name: "two consumers" }),
-    ],
-    mutations: RECORD_MUTATIONS.reliable,
-  },
-  {
-    name: "lossy records",
-    scenarios: [
-      records({ ...LOSSY, name: "one reader", consumers: 1 }),
-      records({ ...LOSSY, name: "readers come and go, history", visitors: 1, history: 3 }),
-    ],
-    mutations: RECORD_MUTATIONS.lossy,
-  },
-  {
-    name: "cell",
-    scenarios: [
-      {
-        name: "two readers, two deaths",
-        runner: (code) => {
-          const bench = new CellBench(code);
-          return (model, seed) => runCell(bench, 2, model, seed);
-        },
-      },
-    ],
-    mutations: CELL_MUTATIONS,
-  },
-];
+/** A bound that leaves more than so many schedules of a small case is too wide for it. */
+const MOST_SMALL = 1_000_000;
 
 const { values } = parseArgs({
   options: {
@@ -195,11 +31,14 @@ const { values } = parseArgs({
     seed: { type: "string", default: "1" },
     only: { type: "string", default: "" },
     topology: { type: "string" },
+    replay: { type: "string" },
+    random: { type: "boolean", default: false },
     help: { type: "boolean", default: false },
   },
 });
 if (values.help) {
-  console.log("bun test/schedules/run.ts [--schedules PER_TOPOLOGY] [--seed FIRST] [--only TEXT]");
+  console.log("bun test/schedules/run.ts [--schedules PER_TOPOLOGY] [--seed FIRST] [--only TEXT] [--random]");
+  console.log('bun test/schedules/run.ts --topology NAME --replay "CASE, MODEL: SCRIPT"');
   process.exit(0);
 }
 const perTopology = Number(values.schedules);
@@ -229,7 +68,7 @@ function search(
     const model = models[i % models.length]!;
     const seed = firstSeed + i;
     try {
-      runner(model, seed);
+      runner(model, new RandomDirector(seed));
     } catch (error) {
       return { model, seed, error };
     }
@@ -243,6 +82,7 @@ function describe(error: unknown): string {
 
 async function explore(topology: Topology): Promise<void> {
   const code = await compile(null);
+  if (!values.random) exploreSmall(topology, code);
   const count = Math.ceil(perTopology / topology.scenarios.length);
   for (const { name, runner } of topology.scenarios) {
     const started = performance.now();
@@ -259,9 +99,66 @@ async function explore(topology: Topology): Promise<void> {
   }
 }
 
+function describeBound({ model, ...bound }: SmallCase["bounds"][number]): string {
+  const parts = Object.entries(bound).map(([kind, most]) => (most === 0 ? "" : `${most} ${kind}`));
+  return [model, ...parts.filter((part) => part !== "")].join(", ");
+}
+
+/** All schedules of the small cases until one breaks a promise. */
+function exhaustAll(
+  topology: Topology,
+  code: Coroutines,
+  each: (small: SmallCase, bound: string, found: Found) => boolean,
+): void {
+  for (const small of topology.small) {
+    const run = small.runner(code);
+    for (const bound of small.bounds) {
+      const found = exhaust((director) => run(bound.model, director), bound.model, bound, MOST_SMALL);
+      if (!each(small, describeBound(bound), found)) return;
+    }
+  }
+}
+
+function exploreSmall(topology: Topology, code: Coroutines): void {
+  let started = performance.now();
+  exhaustAll(topology, code, ({ name }, bound, { count, broken }) => {
+    const seconds = ((performance.now() - started) / 1000).toFixed(1);
+    const result = broken === null ? "all promises kept" : `${broken.script}: ${describe(broken.error)}`;
+    report(broken === null, `${topology.name}: ${name}: all ${count} (${bound}), ${seconds} s: ${result}`);
+    started = performance.now();
+    return true;
+  });
+}
+
+/** One schedule of a small case again, with the stack of what it breaks. */
+async function replay(topology: Topology, which: string): Promise<void> {
+  const [, name, model, script] = /^(.*), (sc|tso|arm): (.*)$/.exec(which) ?? [];
+  const small = topology.small.find((one) => one.name === name);
+  if (small === undefined) throw new Error(`${topology.name}: no small case "${name}"`);
+  const director = new SystematicDirector(model as Model, small.bounds[0]!, script);
+  console.log(`${small.runner(await compile(null))(model as Model, director)} steps`);
+  report(true, which);
+}
+
+/** A mistake so small that a schedule of a small case must meet it. */
+function mutateSmall(topology: Topology, mutation: NamedMutation, code: Coroutines): void {
+  let schedules = 0;
+  let caught = "";
+  exhaustAll(topology, code, ({ name }, bound, { count, broken }) => {
+    schedules += count;
+    if (broken !== null)
+      caught = `${name}, ${bound}: ${broken.script}: ${describe(broken.error).slice(0, 80)}`;
+    return broken === null;
+  });
+  const what = `${topology.name}: "${mutation.what}", all small schedules until one breaks: ${schedules}`;
+  report(caught !== "", `${what}: ${caught === "" ? "nobody noticed" : caught}`);
+}
+
 /** Some scenario must break; errors of any kind count, silence does not. */
 async function mutate(topology: Topology, mutation: NamedMutation): Promise<void> {
   const code = await compile(mutation);
+  if (mutation.small && !values.random) mutateSmall(topology, mutation, code);
+  if (mutation.small === "alone") return;
   for (const { name, runner } of topology.scenarios) {
     const broken = search(runner(code), MUTANT_SCHEDULES, MODELS);
     if (broken === null) continue;
@@ -275,7 +172,15 @@ async function mutate(topology: Topology, mutation: NamedMutation): Promise<void
 
 /** One topology in a process of its own, which says what it found. */
 async function runApart(name: string): Promise<void> {
-  const options = ["--schedules", values.schedules, "--seed", values.seed, "--topology", name];
+  const options = [
+    "--schedules",
+    values.schedules,
+    "--seed",
+    values.seed,
+    "--topology",
+    name,
+    ...(values.random ? ["--random"] : []),
+  ];
   const child = Bun.spawn([process.execPath, import.meta.path, ...options], {
     stdin: "ignore",
     stdout: "pipe",
@@ -299,6 +204,7 @@ async function runAll(): Promise<void> {
 try {
   const topology = TOPOLOGIES.find(({ name }) => name === values.topology);
   if (topology === undefined) await runAll();
+  else if (values.replay !== undefined) await replay(topology, values.replay);
   else {
     await explore(topology);
     for (const mutation of topology.mutations) await mutate(topology, mutation);

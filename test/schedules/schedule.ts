@@ -1,49 +1,44 @@
-/** Runs coroutines under one schedule: who goes next, when stores drain, and who dies where all come from the seed. */
+/** Runs coroutines under one schedule: who goes next, when stores drain, and who dies where is up to a {@link Director}. */
 import { stage } from "./atomics.ts";
-import { Machine, type Model, Processor, Random } from "./machine.ts";
+import { type Director, type Thread, Violation } from "./director.ts";
+import { Machine, type Model, Processor } from "./machine.ts";
 
 export type Coroutine = Generator<void, void, void>;
 
-interface Thread {
-  readonly name: string;
-  /** Is passed over that often (of 32): slow ones let queues fill. */
-  readonly slowness: number;
-  readonly coroutine: Coroutine;
-  readonly processor: Processor;
-  readonly onDeath: (() => void) | undefined;
-}
-
-/** What a correct algorithm never does; the message says what and where. */
-export class Violation extends Error {}
-
-/** After so many steps at random everybody runs in turn; after ten times as many the schedule hangs. */
-const RANDOM_STEPS = 4000;
-const STOP_STEPS = 400;
+/** So many steps without a store: whoever is awake waits for somebody else. */
+const IDLE_STEPS = 40;
 
 export class Schedule {
-  readonly random: Random;
   readonly machine: Machine;
+  readonly #director: Director;
   readonly #threads: Thread[] = [];
-  /** How often (of 32) the thread that ran last runs on. */
-  readonly #persistence: number;
-  #last: Thread | null = null;
+  /** Index of the thread that took the last step. */
+  #turn = -1;
   readonly #asleep = new Set<string>();
-  /** Those that are not asleep. */
+  /** In the order in which they were stopped. */
+  readonly #stopped = new Set<Thread>();
+  /** Those that are neither asleep nor stopped. */
   #awake: readonly Thread[] = this.#threads;
   steps = 0;
-  #stopped: string | null = null;
-  #continueAt = 0;
+  /** Nobody but those who are stopped can go on: what must not be true then throws. */
+  onStuck: () => void = () => undefined;
+  #writes = 0;
+  #idleSteps = 0;
 
-  constructor(seed: number, model: Model, memory: Int32Array) {
-    this.random = new Random(seed);
-    this.machine = new Machine(model, this.random, memory);
-    this.#persistence = [0, 16, 28][this.random.below(3)]!;
+  constructor(director: Director, model: Model, memory: Int32Array) {
+    this.#director = director;
+    this.machine = new Machine(model, director, memory);
     stage.machine = this.machine;
+  }
+
+  /** 0 … limit − 1: which of several ways a scenario goes on. */
+  pick(limit: number): number {
+    return this.#director.pick(limit);
   }
 
   /** `onDeath`: this one may be killed at any step, and what happens then (its lock is free). */
   start(name: string, coroutine: Coroutine, onDeath?: () => void): void {
-    const slowness = [0, 0, 24, 31][this.random.below(4)]!;
+    const slowness = this.#director.slowness();
     this.#threads.push({ name, slowness, coroutine, processor: new Processor(), onDeath });
     if (this.#awake !== this.#threads) this.#findAwake();
   }
@@ -60,74 +55,96 @@ export class Schedule {
     this.#findAwake();
   }
 
+  isAsleep(name: string): boolean {
+    return this.#asleep.has(name);
+  }
+
   wake(name: string): void {
     if (this.#asleep.delete(name)) this.#findAwake();
   }
 
   #findAwake(): void {
-    const asleep = this.#asleep;
-    this.#awake = asleep.size === 0 ? this.#threads : this.#threads.filter(({ name }) => !asleep.has(name));
+    const everybody = this.#asleep.size === 0 && this.#stopped.size === 0;
+    this.#awake = everybody ? this.#threads : this.#threads.filter((thread) => this.#isAwake(thread));
+  }
+
+  #isAwake(thread: Thread): boolean {
+    return !this.#asleep.has(thread.name) && !this.#stopped.has(thread);
   }
 
   /**
-   * Runs until all have ended. `deaths` of those that may die are killed, each at a step in the first `within`; `stops` times whoever took the
-   * last step takes none for a while.
+   * Runs until all have ended. At most `deaths` of those that may die are killed, each at a step in the first `within`; at random `stops` times
+   * somebody takes no step for a while.
    */
   run(deaths: number, within: number, stops = 0): void {
-    const deathSteps = new Set<number>();
-    for (let i = 0; i < deaths; i++) deathSteps.add(this.random.below(within));
-    const stopSteps = new Set<number>();
-    for (let i = 0; i < stops; i++) stopSteps.add(this.random.below(within));
-    for (let turn = 0; this.#threads.length > 0; turn++) {
-      if (++this.steps > 11 * RANDOM_STEPS) {
+    this.#director.allow(deaths, stops, within);
+    while (this.#threads.length > 0) {
+      if (++this.steps > this.#director.mostSteps)
         throw new Violation(`${this.#threads.map((thread) => thread.name).join(", ")} never end`);
+      this.#continueStopped();
+      const thread = this.#next();
+      if (this.#director.stops(thread)) {
+        this.#stop(thread);
+        continue;
       }
-      if (deathSteps.delete(this.steps)) this.#kill();
-      if (stopSteps.delete(this.steps)) this.#stopLast();
-      if (this.#stopped !== null && (this.steps >= this.#continueAt || this.#awake.length === 0))
-        this.#continue();
-      if (this.#threads.length > 0) this.#step(this.#next(turn));
+      const victim = this.#director.victim(this.#threads, thread);
+      if (victim !== null) this.#kill(victim);
+      if (victim !== thread) this.#step(thread);
     }
   }
 
-  #stopLast(): void {
-    if (this.#last === null || this.#stopped !== null) return;
-    this.#stopped = this.#last.name;
-    this.#continueAt = this.steps + this.random.below(STOP_STEPS);
-    this.#asleep.add(this.#stopped);
+  #stop(thread: Thread): void {
+    this.machine.drainAll(thread.processor);
+    this.#stopped.add(thread);
     this.#findAwake();
   }
 
-  #continue(): void {
-    if (this.#stopped !== null) this.wake(this.#stopped);
-    this.#stopped = null;
+  /** The first that was stopped goes on once all others sleep, or wait for something that does not come. */
+  #continueStopped(): void {
+    const [first] = this.#stopped;
+    if (first === undefined) return;
+    const { writes } = this.machine;
+    if (writes !== this.#writes) this.#idleSteps = 0;
+    this.#writes = writes;
+    const stuck = this.#awake.length === 0 || ++this.#idleSteps >= IDLE_STEPS;
+    if (!stuck && !this.#director.continues()) return;
+    this.#idleSteps = 0;
+    if (stuck) this.onStuck();
+    this.#stopped.delete(first);
+    this.#findAwake();
   }
 
-  #next(turn: number): Thread {
-    const threads = this.#awake;
-    if (threads.length === 0) throw new Violation(`${[...this.#asleep].join(", ")} sleep for ever`);
-    if (threads.length === 1) return threads[0]!;
-    if (this.steps > RANDOM_STEPS) return threads[turn % threads.length]!;
-    if (this.#last !== null && this.random.below(32) < this.#persistence && threads.includes(this.#last))
-      return this.#last;
-    for (;;) {
-      const thread = threads[this.random.below(threads.length)]!;
-      if (this.random.below(32) >= thread.slowness) return thread;
-    }
+  #next(): Thread {
+    const awake = this.#awake;
+    if (awake.length === 0) throw new Violation(`${[...this.#asleep].join(", ")} sleep for ever`);
+    const due = this.#due();
+    this.machine.gaveWay = false;
+    return this.#director.next(awake, due);
+  }
+
+  /** Who took the last step, or the next in turn if that one waits for others or has ended. */
+  #due(): Thread {
+    const threads = this.#threads;
+    const last = threads[this.#turn];
+    if (last !== undefined && !this.machine.gaveWay && this.#isAwake(last)) return last;
+    let at = this.#turn;
+    do at = at + 1 < threads.length ? at + 1 : 0;
+    while (!this.#isAwake(threads[at]!));
+    return threads[at]!;
   }
 
   #step(thread: Thread): void {
-    this.#last = thread;
-    this.machine.current = thread.processor;
+    const { processor } = thread;
+    this.machine.current = processor;
+    const at = this.#threads.indexOf(thread);
+    if (this.#turn !== at && processor.buffer.length > 0) this.#director.resumed(this.machine, processor);
+    this.#turn = at;
     const { done } = thread.coroutine.next();
-    this.machine.drainSome(thread.processor);
+    this.#director.stepped(this.machine, processor);
     if (done) this.#remove(thread);
   }
 
-  #kill(): void {
-    const mortal = this.#threads.filter((thread) => thread.onDeath !== undefined);
-    if (mortal.length === 0) return;
-    const victim = mortal[this.random.below(mortal.length)]!;
+  #kill(victim: Thread): void {
     this.#remove(victim);
     victim.onDeath?.();
   }
@@ -135,9 +152,13 @@ export class Schedule {
   /** What a processor has executed reaches memory, dead or not; the kernel lets go of the lock after that. */
   #remove(thread: Thread): void {
     this.machine.drainAll(thread.processor);
-    if (this.#last === thread) this.#last = null;
+    const at = this.#threads.indexOf(thread);
+    // The one in front of it is not to go on: it had no turn.
+    if (at === this.#turn) this.machine.gaveWay = true;
+    if (at <= this.#turn) this.#turn--;
     this.#asleep.delete(thread.name);
-    this.#threads.splice(this.#threads.indexOf(thread), 1);
+    this.#stopped.delete(thread);
+    this.#threads.splice(at, 1);
     if (this.#awake !== this.#threads) this.#findAwake();
   }
 }

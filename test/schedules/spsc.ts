@@ -5,11 +5,16 @@ import { RingLayout } from "../../src/ring/layout.ts";
 import { type RingShape, readRing, ringSizeBytes, writeRing } from "../../src/ring/ring-geometry.ts";
 import { loadHint, storePlain } from "./atomics.ts";
 import { type Coroutines, type Loose, PlainRegion } from "./bench.ts";
+import { type Director, Violation } from "./director.ts";
 import type { Model } from "./machine.ts";
-import { type Coroutine, Schedule, Violation } from "./schedule.ts";
+import { type Coroutine, Schedule } from "./schedule.ts";
 
-const MESSAGES = 12;
 const WORDS = 4;
+
+export interface SpscScenario extends RingShape {
+  readonly name: string;
+  readonly messages: number;
+}
 
 export class SpscBench {
   readonly region = new PlainRegion();
@@ -17,11 +22,14 @@ export class SpscBench {
   readonly ring: Loose;
   readonly #initial: Int32Array;
 
-  constructor(code: Coroutines, shape: RingShape) {
+  constructor(
+    code: Coroutines,
+    readonly scenario: SpscScenario,
+  ) {
     this.code = code;
     const offset = regionOffset(HEADER_BYTES);
-    writeRing(this.region as Loose, offset, shape, 0);
-    this.ring = readRing(this.region as Loose, "r", offset, ringSizeBytes(shape));
+    writeRing(this.region as Loose, offset, scenario, 0);
+    this.ring = readRing(this.region as Loose, "r", offset, ringSizeBytes(scenario));
     this.#initial = this.region.memory.slice();
   }
 
@@ -35,8 +43,10 @@ export class SpscBench {
 function* produce(bench: SpscBench, schedule: Schedule): Coroutine {
   const { words } = bench.ring;
   const tx: Loose = new bench.code.spsc.SpscProducer(bench.ring);
-  for (let next = 0; next < MESSAGES; ) {
-    const reserved: number = yield* tx.reserve(Math.min(1 + schedule.random.below(3), MESSAGES - next));
+  for (let next = 0; next < bench.scenario.messages; ) {
+    const reserved: number = yield* tx.reserve(
+      Math.min(1 + schedule.pick(3), bench.scenario.messages - next),
+    );
     for (let i = 0; i < reserved; i++, next++) {
       for (let w = 0; w < WORDS; w++)
         yield* storePlain(words, tx.at + i * tx.slotWords + w, next * WORDS + w + 1);
@@ -48,8 +58,8 @@ function* produce(bench: SpscBench, schedule: Schedule): Coroutine {
 function* consume(bench: SpscBench, schedule: Schedule): Coroutine {
   const { words } = bench.ring;
   const rx: Loose = new bench.code.spsc.SpscConsumer(bench.ring);
-  for (let next = 0; next < MESSAGES; ) {
-    const peeked: number = yield* rx.peek(1 + schedule.random.below(3));
+  for (let next = 0; next < bench.scenario.messages; ) {
+    const peeked: number = yield* rx.peek(1 + schedule.pick(3));
     for (let i = 0; i < peeked; i++, next++) {
       for (let w = 0; w < WORDS; w++) {
         const value = yield* loadHint(words, rx.at + i * rx.slotWords + w);
@@ -60,11 +70,11 @@ function* consume(bench: SpscBench, schedule: Schedule): Coroutine {
   }
 }
 
-/** Throws a {@link Violation} if the schedule of this seed breaks a promise. Returns the number of steps. */
-export function runSpsc(bench: SpscBench, model: Model, seed: number): number {
+/** Throws a {@link Violation} if the schedule breaks a promise. Returns the number of steps. */
+export function runSpsc(bench: SpscBench, model: Model, director: Director): number {
   const starts = [0, 0x7fff_fffd, -3];
-  bench.reset(starts[seed % starts.length]!);
-  const schedule = new Schedule(seed, model, bench.region.memory);
+  bench.reset(starts[director.pick(starts.length)]!);
+  const schedule = new Schedule(director, model, bench.region.memory);
   schedule.start("producer", produce(bench, schedule));
   schedule.start("consumer", consume(bench, schedule));
   schedule.run(0, 1);

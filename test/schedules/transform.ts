@@ -61,6 +61,7 @@ const SOURCES = [
   "src/ring/queue-ends.ts",
   "src/ring/queue-geometry.ts",
   "src/ring/queue-waiter.ts",
+  "src/ring/queue-stall.ts",
   "src/ring/queue-producer.ts",
   "src/ring/queue-consumer.ts",
   "src/ring/queue-taker.ts",
