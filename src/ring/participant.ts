@@ -147,7 +147,7 @@ export class Participant implements Disposable {
 
   /**
    * Calls back for each participant of the region that died, once it has been cleaned up behind, whoever did it: during a wait at once,
-   * else at the next wait or slow path. Who left in order is no death. Returns the function that unsubscribes.
+   * else at the next wait or turn of the event loop after a slow path; never in the middle of another call. Who left in order is no death. Returns the function that unsubscribes.
    */
   onDeath(listener: (event: DeathEvent) => void): () => void {
     this.#listeners.add(listener);
@@ -183,6 +183,12 @@ export class Participant implements Disposable {
 
   /** Looks for dead participants and cleans up behind them (PROTOCOL.md §8). Returns how many it cleaned. */
   recoverDead(): number {
+    const cleaned = this.#cleanDead();
+    this.#noticeDeaths();
+    return cleaned;
+  }
+
+  #cleanDead(): number {
     if (this.#left) return 0;
     for (const chore of this.#chores) if (chore.finishLeaving()) this.#chores.delete(chore);
     const words = this.region.control.words;
@@ -194,7 +200,6 @@ export class Participant implements Disposable {
       if (isByteLocked(this.#lockFd, lockOffset(LockByte.participant + index))) continue;
       if (this.#recover(index)) cleaned++;
     }
-    this.#noticeDeaths();
     return cleaned;
   }
 
@@ -211,12 +216,16 @@ export class Participant implements Disposable {
     return settled;
   }
 
-  /** {@link recoverDead}, at most every 50 ms: for callers on a slow path that never sleep. */
+  /**
+   * {@link recoverDead}, at most every 50 ms: for callers on a slow path that never sleep. They are in the middle of something, so listeners
+   * are called later, from the event loop or by the next wait.
+   */
   suspectDeath(): void {
     const nowMs = performance.now();
     if (nowMs < this.#nextLookMs) return;
     this.#nextLookMs = nowMs + LOOK_INTERVAL_MS;
-    this.recoverDead();
+    this.#cleanDead();
+    if (this.#deaths.changed) queueMicrotask(() => this.#noticeDeaths());
   }
 
   /** @internal For a spin that takes longer than it should: lets others run, and looks for the dead. */

@@ -1,6 +1,7 @@
 /** Death notices: who is told, when, of whom; with real processes that are killed. */
 import { afterEach, describe, expect, test } from "bun:test";
 import { existsSync, readdirSync } from "node:fs";
+import { Channel } from "../../src/channel/channel.ts";
 import { ParticipantRecord, participantRecordWord } from "../../src/memory/layout.ts";
 import { Region } from "../../src/memory/region.ts";
 import type { DeathEvent } from "../../src/ring/deaths.ts";
@@ -151,6 +152,28 @@ describe("a death", () => {
     expect(words[participantRecordWord(other.participant)]! & ParticipantRecord.phaseMask).toBe(
       ParticipantRecord.phaseLive,
     );
+  });
+
+  test("found by a send is told after it: a listener may send", async () => {
+    using pair = new RegionPair("deaths");
+    const channel = Channel.create(pair.a, "c", { frameBytes: 64, policy: "drop-newest", laneCapacity: 2 });
+    const tx = channel.producer();
+    using rx = Channel.open(pair.b, "c").consumer();
+    const victim = await Survivor.start(pair.name, "idle");
+    await victim.kill();
+    let sending = false;
+    const told: boolean[] = [];
+    Participant.of(pair.a).onDeath(() => told.push(sending));
+    const untilMs = performance.now() + 200;
+    while (performance.now() < untilMs) {
+      using frame = tx.loan();
+      sending = true;
+      if (frame !== null) tx.send(frame);
+      sending = false;
+    }
+    await Bun.sleep(0);
+    expect(told).toEqual([false]);
+    expect(rx.receive()!.sequence).toBe(0);
   });
 
   test("is noticed in a memfd region", async () => {
