@@ -1,5 +1,6 @@
 /** The work queue in the kill test: producers and consumers of all kinds; every message once, in its producer's order. */
 import {
+  EvictedError,
   type PolicyName,
   Queue,
   type QueueConsumer,
@@ -19,6 +20,7 @@ const NAME = "q";
 export const SLOT_BYTES = 32;
 const SLOT_WORDS = SLOT_BYTES / 4;
 const PRODUCERS = 3;
+const STALL_MS = 10;
 export const BURST = 8;
 
 /** Word k of a message; words 0 and 1 are its incarnation and number. */
@@ -103,11 +105,30 @@ export class Inbox {
 
 type Rx = QueueConsumer | QueueTaker | RingConsumer;
 
-export async function consumeFrom(actor: Actor, region: Region, attach: () => Rx): Promise<void> {
+/** @param evicts whether consumers that stand still lose their places; then they come back */
+export async function consumeFrom(
+  actor: Actor,
+  region: Region,
+  attach: () => Rx,
+  evicts = false,
+): Promise<void> {
   using ledger = Ledger.open(`${region.name}-ledger`);
-  using rx = await actor.attach("consumer", attach);
-  ready(actor);
-  const inbox = new Inbox(ledger, (what) => actor.fault(what), !("take" in rx));
+  let inbox: Inbox | null = null;
+  while (!actor.stopping) {
+    using rx = await actor.attach("consumer", attach);
+    if (inbox === null) ready(actor);
+    inbox ??= new Inbox(ledger, (what) => actor.fault(what), !("take" in rx));
+    try {
+      await consumeWith(actor, rx, inbox);
+    } catch (error) {
+      if (!(error instanceof EvictedError)) throw error;
+      if (!evicts) actor.fault("evicted, but nobody evicts here");
+      actor.survive(error);
+    }
+  }
+}
+
+async function consumeWith(actor: Actor, rx: Rx, inbox: Inbox): Promise<void> {
   while (!actor.stopping) {
     actor.beat();
     if (drainSome(rx, inbox, 1 + actor.random.below(BURST)) > 0) actor.frame();
@@ -128,7 +149,15 @@ export function drainSome(rx: Rx, inbox: Inbox, max: number): number {
   return count;
 }
 
-function create(region: Region, random: Random, consumers: "one" | "many", policy: PolicyName): void {
+type Consumers = "one" | "many";
+
+function create(
+  region: Region,
+  random: Random,
+  consumers: Consumers,
+  policy: PolicyName,
+  evicts: boolean,
+): void {
   const capacity = random.pick([2, 8, 64]);
   const queue = Queue.create(region, NAME, {
     slotBytes: SLOT_BYTES,
@@ -136,6 +165,7 @@ function create(region: Region, random: Random, consumers: "one" | "many", polic
     producers: PRODUCERS,
     consumers,
     policy,
+    stallTimeoutMs: evicts ? STALL_MS : 0,
   });
   // Indices go round 2^31 or 2^32 at once.
   const start = random.pick([-20, 0x7fff_fff0]);
@@ -188,7 +218,7 @@ function newcomers(region: Region): string[] {
   return got === PRODUCERS ? [] : [`${got} of ${PRODUCERS} newcomers' messages arrived`];
 }
 
-function topology(name: string, consumers: "one" | "many", policy: PolicyName): Topology {
+function topology(name: string, consumers: Consumers, policy: PolicyName, evicts = false): Topology {
   return {
     name,
     parts: {
@@ -199,10 +229,10 @@ function topology(name: string, consumers: "one" | "many", policy: PolicyName): 
       consumer: {
         count: consumers === "one" ? 1 : 3,
         together: true,
-        run: (actor, region) => consumeFrom(actor, region, () => consumerOf(region)),
+        run: (actor, region) => consumeFrom(actor, region, () => consumerOf(region), evicts),
       },
     },
-    create: (region, random) => create(region, random, consumers, policy),
+    create: (region, random) => create(region, random, consumers, policy, evicts),
     verify,
   };
 }
@@ -210,3 +240,5 @@ function topology(name: string, consumers: "one" | "many", policy: PolicyName): 
 export const queueOne = topology("queue, one consumer", "one", "block");
 export const queueMany = topology("queue, many consumers", "many", "block");
 export const queueDropOldest = topology("queue, many consumers, drop-oldest", "many", "drop-oldest");
+export const queueEvicting = topology("queue, many consumers, evicting", "many", "block", true);
+export const queueOneEvicting = topology("queue, one consumer, evicting", "one", "block", true);

@@ -12,8 +12,8 @@ import type { Random } from "../support/random.ts";
 import type { Actor } from "./actor-roles.ts";
 import type { Ledger } from "./ledger.ts";
 import { cell } from "./parts-cell.ts";
-import { framesHistory } from "./parts-history.ts";
-import { queueDropOldest, queueMany, queueOne } from "./parts-queue.ts";
+import { framesEvicting, framesHistory } from "./parts-frames.ts";
+import { queueDropOldest, queueEvicting, queueMany, queueOne, queueOneEvicting } from "./parts-queue.ts";
 import { recordsEvicting, recordsLossy, recordsReliable } from "./parts-records.ts";
 import { ring } from "./parts-ring.ts";
 import { service } from "./parts-service.ts";
@@ -48,10 +48,13 @@ export const topologies: readonly Topology[] = [
   queueOne,
   queueMany,
   queueDropOldest,
+  queueEvicting,
+  queueOneEvicting,
   cell,
   service,
   recordsReliable,
   recordsEvicting,
   recordsLossy,
   framesHistory,
+  framesEvicting,
 ];

@@ -1,6 +1,6 @@
 /**
- * A frame channel with history in the kill test: one producer, three consumers that join again and again. Each stay gets the last frames first,
- * whole, in order and (policy `block`, nobody evicted) without a hole up to the newest; afterwards no block is missing.
+ * A frame channel with history, or one that evicts, in the kill test: one producer, three consumers that join again and again. Each stay gets the
+ * last frames first, whole, in order and (policy `block`, nobody evicted) without a hole up to the newest; afterwards no block is missing.
  */
 import { Channel, EvictedError, type FrameConsumer, type Region } from "../../src/index.ts";
 import type { Random } from "../support/random.ts";
@@ -153,9 +153,7 @@ async function read(actor: Actor, rx: FrameConsumer, stay: Stay): Promise<number
   return newest;
 }
 
-function create(region: Region, random: Random): void {
-  const history = random.pick([1, 4, 7]);
-  const evicts = random.oneIn(3);
+function create(region: Region, random: Random, history: number, evicts: boolean): void {
   Channel.create(region, NAME, {
     frameBytes: FRAME_BYTES,
     metaBytes: 0,
@@ -185,9 +183,18 @@ function verify({ region }: Aftermath): string[] {
   return faults;
 }
 
-export const framesHistory: Topology = {
-  name: "frames, history",
-  parts: { producer: { count: 1, run: produce }, consumer: { count: CONSUMERS, run: consume } },
-  create,
-  verify,
-};
+function topology(name: string, make: (region: Region, random: Random) => void): Topology {
+  return {
+    name,
+    parts: { producer: { count: 1, run: produce }, consumer: { count: CONSUMERS, run: consume } },
+    create: make,
+    verify,
+  };
+}
+
+export const framesHistory = topology("frames, history", (region, random) =>
+  create(region, random, random.pick([1, 4, 7]), random.oneIn(3)),
+);
+export const framesEvicting = topology("frames, evicting", (region, random) =>
+  create(region, random, 0, true),
+);
