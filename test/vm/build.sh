@@ -69,6 +69,23 @@ checkpatch_module() {
 	fi
 }
 
+# A driver that knows what u-dma-buf knows and no more, for the library's way with such: ours
+# without its own ioctls and attributes.  Into modules/upstream/.
+build_upstream() {
+	local work=$BUILD/upstream attributes='cpu_phys_addr|dma_addr|memory|instance_id'
+	rm -rf "$work"
+	cp -a "$BUILD/kmod" "$work"
+	sed -i 's/^\tswitch (cmd) {/\tif (_IOC_NR(cmd) >= 0x40)\n\t\treturn -ENOTTY;\n&/' "$work/ioctl.c"
+	sed -i -E "/&dev_attr_($attributes)\.attr,/d" "$work/device.c"
+	mkdir -p "$BUILD/root/modules/upstream"
+	if make -j"$(nproc)" -C "$HEADERS" M="$work" CONFIG_U_DMA_BUF=m "${MAKE_ARCH[@]}" modules >"$work.log" 2>&1; then
+		cp "$work/u-dma-buf.ko" "$BUILD/root/modules/upstream/"
+	else
+		cat "$work.log"
+		return 1
+	fi
+}
+
 # The module as a user gets it, for the tests of physring kmod: from DKMS, or cross-built by `physring kmod build`.
 # Into modules/tooling/.
 build_as_user() {
@@ -237,6 +254,8 @@ build_target() {
 	copy_bun "$target"
 	# Of kernels with modules; the debug kernel needs neither Bun nor its tools.
 	[ -z "$BUN" ] || [ -z "$IMAGE" ] || build_as_user "$target"
+	# Where scenario library runs.
+	[ -z "$BUN" ] || [[ $target != *-6.1 ]] || build_upstream
 	build_initrd
 	echo "# $target: kernel $RELEASE, built in $((SECONDS - started)) s"
 }

@@ -1,5 +1,5 @@
 # The library's tests, test/vm/guest/*.guest.ts and the conformance suite, udmabuf0 of 16 MiB and udmabuf1 of 1 MiB loaded; then those
-# of physring kmod and doctor, which load and unload themselves.
+# on u-dma-buf's interface and of physring kmod and doctor, which load and unload themselves.
 . /guest/lib.sh
 
 if ! [ -s /bun-name ]; then
@@ -12,5 +12,6 @@ run sh /guest/bun.sh /host/test/conformance/conformance.test.ts -t udmabuf
 # Values, width and refused alignments of registers, by the machine code of this architecture.
 run sh /guest/bun.sh /host/test/unit/fpga-registers.test.ts
 unload
+run sh /guest/bun.sh /host/test/vm/guest/alone/upstream.guest.ts
 run sh /guest/bun.sh /host/test/vm/guest/alone/kmod.guest.ts
 scenario_end
