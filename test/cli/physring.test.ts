@@ -81,7 +81,14 @@ test("ls: objects, participants, counters, and what is no region", async () => {
     ]);
     const [pool, frames, log, tightLog, queue] = listed.objects;
     expect(tightLog.counters).toEqual({ droppedNewest: 0, failed: 1, blocked: 0, evicted: 0 });
-    expect(queue.counters).toEqual({ queued: 2, droppedNewest: 0, droppedOldest: 3, refused: 0, waits: 0 });
+    expect(queue.counters).toEqual({
+      queued: 2,
+      droppedNewest: 0,
+      droppedOldest: 3,
+      refused: 0,
+      waits: 0,
+      evicted: 0,
+    });
     expect(follower.next()).toBe(true);
     expect(log).toMatchObject({
       kind: "records",
