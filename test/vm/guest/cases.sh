@@ -482,7 +482,7 @@ injected() {
 			unload
 			[ "$more" != 0 ] && break
 		fi
-		left=$((left + $(ls -d /dev/udmabuf* /dev/u-dma-buf* $CLASS 2>/dev/null | wc -l)))
+		left=$((left + $(ls -d /dev/udmabuf[0-9]* /dev/u-dma-buf* $CLASS 2>/dev/null | wc -l)))
 		step=$((step + 1))
 	done
 	if [ $step -gt 30 ] && [ $step -lt 100 ]; then ok "insmod: $((step - 1)) steps failed"; else
