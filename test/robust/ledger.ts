@@ -35,7 +35,7 @@ export class Ledger implements Disposable {
   }
 
   #line(incarnation: number): number {
-    return (incarnation % INCARNATIONS) * LINE_WORDS;
+    return ((incarnation >>> 0) % INCARNATIONS) * LINE_WORDS;
   }
 
   /** Producer, after the publication: numbers below `count` are out. */
@@ -51,7 +51,9 @@ export class Ledger implements Disposable {
   /** Receiver. False: somebody received it before. */
   received(incarnation: number, number: number): boolean {
     const bit = 1 << (number & 31);
-    const before = Atomics.or(this.#words, this.#line(incarnation) + HEADER_WORDS + (number >>> 5), bit);
+    // Where somebody scribbles over the messages it may be any number.
+    const word = (number & (MOST_NUMBERS - 1)) >>> 5;
+    const before = Atomics.or(this.#words, this.#line(incarnation) + HEADER_WORDS + word, bit);
     if ((before & bit) === 0) return true;
     Atomics.add(this.#words, DUPLICATES_WORD, 1);
     return false;

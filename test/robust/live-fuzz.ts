@@ -1,5 +1,5 @@
 /**
- * Live fuzzing: sources, workers, sinks and ring ends in processes of their own use a region while this process scribbles over it
+ * Live fuzzing: sources, workers, sinks, ring ends, and the parts of a queue, a cell and records, in processes of their own use a region while this process scribbles over it
  * and heals it again. They may see typed errors and time-outs; none may crash, hang, throw anything else or eat memory.
  */
 import { readFileSync } from "node:fs";
@@ -10,9 +10,15 @@ import { Random } from "../support/random.ts";
 import type { ActorOptions } from "./actor-roles.ts";
 import { Board } from "./board.ts";
 import { Crew } from "./crew.ts";
+import { Ledger } from "./ledger.ts";
+import { cell } from "./parts-cell.ts";
+import { queueEvicting } from "./parts-queue.ts";
+import { recordsEvicting } from "./parts-records.ts";
 import { findTargets, Scribbler } from "./scribbler.ts";
 
-const REGION_BYTES = 300 * 1024 + 512;
+const REGION_BYTES = 600 * 1024 + 512;
+/** Of the kill test; one process for each part. */
+const TOPOLOGIES = [queueEvicting, cell, recordsEvicting];
 const READY_MS = 20_000;
 /** Every member goes round its loop at least once in this time. */
 const BEAT_MS = 15_000;
@@ -31,7 +37,7 @@ export interface LiveFuzzResult {
   readonly seconds: number;
 }
 
-function build(name: string): Region {
+function build(name: string, random: Random): Region {
   const region = Region.create(name, { size: REGION_BYTES });
   const pool = Pool.create(region, "pool", { frameBytes: 1024, blockCount: 16, metaBytes: 128 });
   Channel.create(region, "in", {
@@ -44,6 +50,7 @@ function build(name: string): Region {
   Channel.create(region, "out0", { pool, policy: "drop-newest", laneCapacity: 4, maxConsumers: 1 });
   Channel.create(region, "out1", { pool, policy: "drop-oldest", laneCapacity: 4, maxConsumers: 1 });
   Ring.create(region, "ring", { slotBytes: 32, capacity: 16 });
+  for (const topology of TOPOLOGIES) topology.create(region, random);
   return region;
 }
 
@@ -59,6 +66,21 @@ function startCrew(crew: Crew, region: string, random: Random): void {
   start("sink", "await");
   start("ring-source", "futex");
   start("ring-sink", "await");
+  for (const { name, parts } of TOPOLOGIES) {
+    for (const part of Object.keys(parts)) {
+      const wait = random.pick(["futex", "await"] as const);
+      crew.start({
+        ...base,
+        role: "part",
+        topology: name,
+        part,
+        wait,
+        output: 0,
+        seed: random.bits(),
+        incarnation: ++incarnation,
+      });
+    }
+  }
 }
 
 function rssBytes(pid: number): number {
@@ -115,9 +137,11 @@ export async function liveFuzz(options: {
   using cleanup = new DisposableStack();
   cleanup.defer(() => destroyOwned(name));
   cleanup.defer(() => destroyOwned(`${name}-board`));
+  cleanup.defer(() => destroyOwned(`${name}-ledger`));
+  cleanup.use(Ledger.create(ownRegion(`${name}-ledger`)));
   const board = cleanup.use(Board.create(ownRegion(`${name}-board`)));
   const { targets, limitBytes } = ((): ReturnType<typeof findTargets> => {
-    using region = build(name);
+    using region = build(name, random);
     return findTargets(region);
   })();
   const raw = cleanup.use(Region.open(name, { raw: true }));
