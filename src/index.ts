@@ -1,5 +1,5 @@
 /** physring: zero-copy shared-memory IPC for Bun. See README.md, docs/PROTOCOL.md and examples/. */
-export { Channel, type ChannelOptions } from "./channel/channel.ts";
+export { Channel, type ChannelExpectation, type ChannelOptions } from "./channel/channel.ts";
 export { MessageInvalidError, type Shape } from "./channel/codec.ts";
 export { type ConsumerOptions, FrameConsumer } from "./channel/consumer.ts";
 export { Frame } from "./channel/frame.ts";
@@ -10,7 +10,7 @@ export { MetadataInvalidError, MetadataTooLargeError } from "./channel/metadata.
 export { type ChannelCounters, FrameProducer } from "./channel/producer.ts";
 export { RecordConsumer, type RecordConsumerOptions } from "./channel/record-consumer.ts";
 export { RecordProducer, type RecordsCounters } from "./channel/record-producer.ts";
-export { Records, type RecordsOptions } from "./channel/records.ts";
+export { Records, type RecordsExpectation, type RecordsOptions } from "./channel/records.ts";
 export { Service, type ServiceOptions } from "./channel/service.ts";
 export { ServiceClient } from "./channel/service-client.ts";
 export {

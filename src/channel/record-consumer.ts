@@ -13,7 +13,7 @@ import { type Attempt, attemptAsync } from "./attempt.ts";
 
 /** How a consumer starts, and how it takes the end of its producer. */
 export interface RecordConsumerOptions {
-  /** Start with so many of the last records, as far as they are still there. Default 0: only what comes. */
+  /** Start with so many of the last records, as far as they are still there. Default: the records' `history`. */
   readonly history?: number;
   /** Wait for a next producer instead of ending (it closed) or throwing (it died). Default false. */
   readonly reconnect?: boolean;

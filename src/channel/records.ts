@@ -39,7 +39,7 @@ export interface RecordsOptions {
   readonly maxConsumers?: number;
   /** Reliable: `block` (default), `fail` or `drop-newest` when there is no room. */
   readonly policy?: PolicyName;
-  /** A new consumer may start with so many of the last records, as far as they fit half the capacity. Default 0. */
+  /** A new consumer starts with so many of the last records, as far as they fit half the capacity, unless it asks for fewer. Default 0. */
   readonly history?: number;
   /** A live consumer that holds the producer up for so many milliseconds without moving is `evict`ed (default), or the send fails (`error`). Default: never. */
   readonly stallTimeoutMs?: number;
@@ -148,7 +148,7 @@ export class Records {
    */
   consumer(options: RecordConsumerOptions = {}): RecordConsumer {
     const { geometry, region } = this;
-    const history = options.history ?? 0;
+    const history = options.history ?? geometry.history;
     const most = geometry.mode === "lossy" ? geometry.indexCount : geometry.history;
     if (!(Number.isInteger(history) && history >= 0 && history <= most))
       throw new ArgumentError(`records ${geometry.name} keep ${most} records of history, not ${history}`);

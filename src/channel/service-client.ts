@@ -29,6 +29,8 @@ const MOST_CALLS = 65536;
 const SERVER_WORD = cursorOwnerWord(0);
 
 export class ServiceClient<Request = unknown, Response = unknown> implements Disposable, Condition {
+  /** See {@link Condition}. */
+  readonly yieldsCpu = true;
   readonly #service: ServiceGeometry;
   readonly #place: ServicePlace;
   readonly #participant: Participant;

@@ -105,6 +105,8 @@ export class ServiceRequest<Request = unknown, Response = unknown> {
 export class ServiceServer<Request = unknown, Response = unknown>
   implements Disposable, AsyncIterable<ServiceRequest<Request, Response>>, Condition
 {
+  /** See {@link Condition}. */
+  readonly yieldsCpu = true;
   /** @internal Whose doorbell rings for this server. */
   readonly participant: Participant;
   readonly #service: ServiceGeometry;

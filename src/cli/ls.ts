@@ -105,8 +105,8 @@ function objectText(object: ObjectReport): string {
       return (
         `${head}  ${object.policy}, ${object.delivery}${history}${object.ended ? ", ended" : ""}  ${end(object.producer)} -> ` +
         `${consumers.length === 0 ? "nobody" : consumers.join(", ")}  published ${count(counters.published)}, ` +
-        `${drops(counters)}, without a block ${count(counters.dropped)}, unclaimed ${count(counters.unclaimed)}, rejected ${count(counters.rejected)}, ` +
-        `failed ${count(counters.failed)}, waits ${count(counters.blocked)}, evicted ${count(counters.evicted)}`
+        `${drops(counters)}, dropped whole ${count(counters.dropped)}, unclaimed ${count(counters.unclaimed)}, rejected ${count(counters.rejected)}, ` +
+        `refused ${count(counters.failed)}, waits ${count(counters.blocked)}, evicted ${count(counters.evicted)}`
       );
     }
     case "records": {
@@ -134,7 +134,7 @@ function objectText(object: ObjectReport): string {
         `${head}  ${object.policy}, ${object.manyConsumers ? "many consumers" : "one consumer"}${object.ended ? ", ended" : ""}  ` +
         `${ends(object.producers)} -> ${ends(object.consumers)}  ${object.producers.length}/${object.maxProducers} lanes of ` +
         `${count(object.laneCapacity)} x ${bytes(object.slotBytes)} in use, queued ${count(counters.queued)}, ` +
-        `${drops(counters)}, refused ${count(counters.refused)}, waits ${count(counters.waits)}`
+        `${drops(counters)}, refused ${count(counters.refused)}, waits ${count(counters.waits)}, evicted ${count(counters.evicted)}`
       );
     }
     case "service": {

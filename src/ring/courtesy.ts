@@ -1,7 +1,7 @@
 /**
  * When a spinning consumer lets others run. Where more processes than CPUs take turns, the one that spins for a message may keep the CPU
  * from its producer, or from the slowest consumer that gates it; yielding hands the CPU on without the cost of a sleep and a wake-up
- * (two consumers of one stream on one CPU get 1.6 x as much, docs/BENCHMARKS.md). But beside a process that only computes, a yield costs a
+ * (two consumers of one stream on one CPU get half as much again). But beside a process that only computes, a yield costs a
  * scheduler's slice of milliseconds: after one that did, the next so many waits spin without, twice as many each time.
  */
 import { yieldCpu } from "../ffi/process.ts";

@@ -228,7 +228,7 @@ export class Doorbell implements Disposable {
     return condition.ready();
   }
 
-  /** Spins for 20 µs at most, or the time limit; true when ready. */
+  /** Spins for 20 µs at most, or until a yield that took longer, or the time limit; true when ready. */
   spinBriefly(condition: Condition, timeoutMs: number): boolean {
     const startMs = performance.now();
     return this.#spin(condition, startMs + timeoutMs, startMs + SPIN_MS);

@@ -147,7 +147,7 @@ export class Participant implements Disposable {
 
   /**
    * Calls back for each participant of the region that died, once it has been cleaned up behind, whoever did it: during a wait at once,
-   * else at the next wait or turn of the event loop after a slow path; never in the middle of another call. Who left in order is no death. Returns the function that unsubscribes.
+   * else at the next wait or turn of the event loop after a slow path; never in the middle of a send. Who left in order is no death. Returns the function that unsubscribes.
    */
   onDeath(listener: (event: DeathEvent) => void): () => void {
     this.#listeners.add(listener);
@@ -225,7 +225,7 @@ export class Participant implements Disposable {
     if (nowMs < this.#nextLookMs) return;
     this.#nextLookMs = nowMs + LOOK_INTERVAL_MS;
     this.#cleanDead();
-    if (this.#deaths.changed) queueMicrotask(() => this.#noticeDeaths());
+    if (this.#deaths.changed) setImmediate(() => this.#noticeDeaths());
   }
 
   /** @internal For a spin that takes longer than it should: lets others run, and looks for the dead. */

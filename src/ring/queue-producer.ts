@@ -52,7 +52,7 @@ export class QueueProducer extends SpscProducer implements Disposable {
     this.stalls = queue.stallAction === "none" ? null : new QueueStalls(queue, lane, participant);
   }
 
-  /** See {@link SpscProducer.reserve} and the class. @throws BackpressureError, CorruptError */
+  /** See {@link SpscProducer.reserve} and the class. @throws BackpressureError, StalledError (`stallAction: "error"`), CorruptError */
   override reserve(max: number): number {
     const count = super.reserve(max);
     if (count !== 0) return count;
@@ -113,7 +113,7 @@ export class QueueProducer extends SpscProducer implements Disposable {
       const leftMs = deadlineMs - performance.now();
       const lookMs = this.ready() ? 0 : this.stalls.lookAtConsumers();
       if (doorbell.block(this, Math.min(leftMs, lookMs), strategy)) return true;
-      if (leftMs <= 0) return false;
+      if (leftMs <= 0 || this.participant.region.closed) return false;
     }
   }
 

@@ -30,7 +30,7 @@ export class QueueStalls {
   lookAtConsumers(): number {
     const { words, name, stallAction } = this.queue;
     const consumers = loadAcquire(words, QueueLayout.consumersWord);
-    const head = loadAcquire(this.lane, RingLayout.headWord);
+    const head = this.headsTogether();
     this.watch.startRound();
     const stalled = this.watch.hasStalled(0, head, consumers);
     if (consumers !== 0 && stalled && stallAction === "error") {
@@ -39,6 +39,13 @@ export class QueueStalls {
     }
     if (consumers !== 0 && stalled) this.evictConsumers(consumers);
     return stalled ? this.queue.stallTimeoutMs : this.watch.leftMs;
+  }
+
+  /** Changes with each head: who works on another lane moves. */
+  private headsTogether(): number {
+    let sum = 0;
+    for (const { words } of this.queue.lanes) sum = (sum + loadAcquire(words, RingLayout.headWord)) | 0;
+    return sum;
   }
 
   /** All of them, if they are still the same: one that moves again finds its bit missing. */

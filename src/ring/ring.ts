@@ -168,6 +168,8 @@ export class RingProducer extends SpscProducer implements Disposable, Waitable {
 
 /** The consumer end of a named ring; wakes a sleeping producer at release. */
 export class RingConsumer extends SpscConsumer implements Disposable, Waitable {
+  /** See {@link Condition}. */
+  readonly yieldsCpu = true;
   /** @internal */
   readonly participant: Participant;
   private readonly ringer: DoorbellRinger;

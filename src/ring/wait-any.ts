@@ -19,7 +19,10 @@ export interface WaitAnyOptions {
 }
 
 function anyOf(waitables: readonly Waitable[]): Condition {
-  return { ready: () => waitables.some((waitable) => waitable.ready()) };
+  return {
+    ready: () => waitables.some((waitable) => waitable.ready()),
+    yieldsCpu: waitables.every(({ yieldsCpu }) => yieldsCpu === true),
+  };
 }
 
 function assertSome(call: string, waitables: readonly Waitable[]): void {

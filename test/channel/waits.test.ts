@@ -106,6 +106,7 @@ const waits: Record<string, (options: AwaitOptions) => Promise<unknown>> = {
   "Ring.openAsync": (options) => Ring.openAsync(a, "absent", options),
   "Pool.openAsync": (options) => Pool.openAsync(a, "absent", options),
   "Channel.openAsync": (options) => Channel.openAsync(a, "absent", options),
+  "Cell.openAsync": (options) => Cell.openAsync(a, "absent", options),
   "Queue.openAsync": (options) => Queue.openAsync(a, "absent", options),
   "Records.openAsync": (options) => Records.openAsync(a, "absent", options),
   "Messages.openAsync": (options) => Messages.openAsync(a, "absent", options),

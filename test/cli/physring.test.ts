@@ -116,8 +116,8 @@ test("ls: objects, participants, counters, and what is no region", async () => {
       "records log  4.10 kB, block  participant 1 -> participant 0 (32 B behind)  published 1, dropped 0, refused 0, waits 0, evicted 0",
     );
     expect(text.stdout).toContain("published 2, dropped 0, refused 1, waits 0, evicted 0");
-    expect(text.stdout).toContain("queued 2, dropped newest 0, oldest 3, refused 0, waits 0");
-    expect(text.stdout).toContain("published 3, dropped newest 0, oldest 0, without a block 0");
+    expect(text.stdout).toContain("queued 2, dropped newest 0, oldest 3, refused 0, waits 0, evicted 0");
+    expect(text.stdout).toContain("published 3, dropped newest 0, oldest 0, dropped whole 0");
     await Bun.file(`${shm.path}/physring.garbage`).delete();
   } finally {
     Region.destroy("listed");

@@ -53,6 +53,8 @@ export async function expectNobodyWrites(
   const until = processorTimeNs(pid) + WATCH_NS;
   for (const patience = new Patience(WATCH_LIMIT_MS); processorTimeNs(pid) < until && !patience.isOver; )
     await Bun.sleep(1);
+  if (blocks.length === 0 || processorTimeNs(pid) < until)
+    throw new Error("nothing was watched: no block is free, or the board got no processor time");
   const fd = openSync(devicePath(board, core), "r");
   const ofDevice = new Uint8Array(geometry.frameBytes);
   const changed = blocks.filter((block, i) => {

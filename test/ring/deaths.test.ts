@@ -171,7 +171,7 @@ describe("a death", () => {
       if (frame !== null) tx.send(frame);
       sending = false;
     }
-    await Bun.sleep(0);
+    await new Promise((resolve) => setImmediate(resolve)); // behind the one that tells
     expect(told).toEqual([false]);
     expect(rx.receive()!.sequence).toBe(0);
   });

@@ -175,7 +175,10 @@ class Taker {
   }
 
   async said(line: string): Promise<void> {
-    while (!this.lines.includes(line)) await Bun.sleep(1);
+    while (!this.lines.includes(line)) {
+      if (this.process.exitCode !== null) throw new Error(`a taker ended and never said "${line}"`);
+      await Bun.sleep(1);
+    }
   }
 }
 
@@ -195,10 +198,31 @@ async function sendUpTo(tx: QueueProducer, first: number, last: number): Promise
   }
 }
 
+test("one who works on another producer's lane is not stalled", () => {
+  using pair = new RegionPair("qstall");
+  using third = Region.open(pair.name);
+  const queue = Queue.create(pair.a, "q", { ...OPTIONS, producers: 2, stallTimeoutMs: 40 });
+  const busy = queue.producer();
+  const waiting = Queue.open(third, "q").producer();
+  const rx = Queue.open(pair.b, "q").taker({ burst: 1 });
+  fill(busy, 0);
+  expect(rx.take(1)).toBe(1);
+  fill(waiting, 100);
+  // Slowly, but always from the lane it is at: the turn of the other one comes after 256 messages.
+  const untilMs = performance.now() + 200;
+  while (performance.now() < untilMs) {
+    fill(busy, 0);
+    expect(rx.take(1)).toBe(1);
+    expect(rx.words[rx.at]).toBeLessThan(100);
+    expect(waiting.block({ timeoutMs: 4 })).toBe(false);
+  }
+  expect(queue.counters.evicted).toBe(0);
+});
+
 describe("a stopped process", () => {
   test("the one consumer: its successor goes on; it is told, and comes back when the successor has gone", async () => {
     using pair = new RegionPair("qstall");
-    const queue = Queue.create(pair.a, "q", { ...OPTIONS, stallTimeoutMs: 300 });
+    const queue = Queue.create(pair.a, "q", { ...OPTIONS, stallTimeoutMs: 2000 });
     using tx = queue.producer();
     const stopped = new Taker(pair.name, "q");
     await stopped.said("ready");

@@ -164,7 +164,7 @@ export function findTargets(region: Region): { targets: Targets; limitBytes: num
       const start = entry.offset / WORD_BYTES;
       const { sleepersWord, consumersWord, lanesUsedWord, endedWord } = QueueLayout;
       targets["queues"]!.push(
-        ...range(entry.offset, 7),
+        ...range(entry.offset, QueueLayout.stallActionWord + 1),
         ...[sleepersWord, consumersWord, lanesUsedWord, endedWord].map((word) => start + word),
       );
       for (let lane = 0; lane < words[QueueLayout.laneCountWord]!; lane++) {

@@ -25,6 +25,7 @@ import { QueueLayout } from "../../src/ring/queue-layout.ts";
 import type { RingGeometry } from "../../src/ring/ring-geometry.ts";
 import { OrphanGuard, RUNNER_VARIABLE } from "../support/orphan.ts";
 import { destroyOwned, ownRegion } from "../support/owned-regions.ts";
+import { Patience } from "../support/patience.ts";
 
 const CAPACITY = 1024;
 const SLOT_BYTES = 16;
@@ -32,6 +33,7 @@ const BURST = 32;
 const VALUE_WORDS = 64;
 /** No messages for so long: somebody sleeps beside them. */
 const STUCK_MS = 20_000;
+const ATTACH_MS = 20_000;
 const BEFORE_WRAP = -1000;
 
 interface Role {
@@ -328,8 +330,10 @@ async function frameStress(region: Region, consumers: number, messages: number):
       lane[word] = BEFORE_WRAP;
   const role = { region: region.name, index: 0, messages, producers: 1 };
   const receiving = Array.from({ length: consumers }, () => start({ ...role, role: "frame consumer" }));
-  while (geometry.lanes.some((lane) => (lane[RingLayout.consumerOwnerWord]! & 0xff) === 0))
-    await Bun.sleep(5);
+  const absent = (): boolean =>
+    geometry.lanes.some((lane) => (lane[RingLayout.consumerOwnerWord]! & 0xff) === 0);
+  // Without one of them the producer sends all the same, and its report says what it did not get.
+  for (const patience = new Patience(ATTACH_MS); absent() && !patience.isOver; ) await Bun.sleep(5);
   const sent = await start({ ...role, role: "frame producer" });
   const received = await Promise.all(receiving);
   const faults = [sent, ...received].flatMap((report) => report.faults);
