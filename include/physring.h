@@ -218,7 +218,7 @@ typedef struct physring_participant {
 typedef struct physring_ring_header {
   uint32_t magic, version, slot_bytes, capacity, slots_offset, flags, reserved0[26];
   uint32_t tail, prepared, reserved1[30];
-  uint32_t head, rejected, reserved2[30];
+  uint32_t head, rejected, from_history, reserved2[29];
   uint32_t producer_owner, reserved3[31];
   uint32_t consumer_owner, reserved4[31];
   uint32_t dropped_newest, dropped_oldest, undone, waits, refused, evicted, reserved5[26];

@@ -35,11 +35,18 @@ export const Claim = {
   stale: -2,
 } as const;
 
+/** The producer, inside its section; or a cleaner in the place of a dead one. */
+export interface Claimant {
+  readonly bit: number;
+  /** Gives up the hold that taking a block back gave. */
+  letGo(block: number): void;
+}
+
 /**
- * The producer takes the oldest frame back from a lane whose consumer (`owner`, read inside the section) has not taken it.
- * The caller is inside its section. Returns the block, which it holds now, or a {@link Claim} code.
+ * Takes the oldest frame back from a lane whose consumer (`owner`, read inside the section) has not taken it, and lets go of it.
+ * Returns its block or a {@link Claim} code.
  */
-export function claimOldest(channel: ChannelGeometry, lane: Int32Array, owner: number, bit: number): number {
+export function claimOldest(channel: ChannelGeometry, lane: Int32Array, owner: number, by: Claimant): number {
   const head = loadAcquire(lane, RingLayout.headWord);
   if (isClaimed(head) || usedSlots(loadAcquire(lane, RingLayout.tailWord), head) === 0) return Claim.none;
   const next = headWord(headIndex(head) + 1);
@@ -47,25 +54,36 @@ export function claimOldest(channel: ChannelGeometry, lane: Int32Array, owner: n
     return compareAndSwap(lane, RingLayout.headWord, head, next) ? Claim.stale : Claim.none;
   }
   if (!compareAndSwap(lane, RingLayout.headWord, head, head | CLAIM)) return Claim.none;
-  const block = takeBackSlot(channel, lane, head, bit);
+  const block = loadHint(lane, channel.slotIndex(headIndex(head)) + LaneSlotLayout.blockWord) >>> 0;
+  const before = takeBackSlot(channel, lane, head, block, by.bit);
   // Nobody else changes a claimed head.
   storeRelease(lane, RingLayout.headWord, next);
+  if (before === 0) return Claim.stale;
+  // A hold from before has a reason of its own: the history, or a frame that this participant received.
+  if ((before & by.bit) === 0) by.letGo(block);
   return block;
 }
 
-function takeBackSlot(channel: ChannelGeometry, lane: Int32Array, head: number, bit: number): number {
+/** The block's holders before it was taken back; 0: it was not. */
+function takeBackSlot(
+  channel: ChannelGeometry,
+  lane: Int32Array,
+  head: number,
+  block: number,
+  bit: number,
+): number {
   const slot = channel.slotIndex(headIndex(head));
-  const block = loadHint(lane, slot + LaneSlotLayout.blockWord) >>> 0;
   const generation = loadHint(lane, slot + LaneSlotLayout.generationWord);
   const receiver = ownerParticipant(loadHint(lane, slot + LaneSlotLayout.receiverWord));
-  if (block >= channel.pool.geometry.blockCount || receiver < 0) return Claim.stale;
-  return channel.pool.takeBack(block, 1 << receiver, bit, generation) ? block : Claim.stale;
+  if (block >= channel.pool.geometry.blockCount || receiver < 0) return 0;
+  return channel.pool.takeBack(block, 1 << receiver, bit, generation);
 }
 
 /** Recovery: finishes the claim of a dead producer with `bit`. Its hold on the block, if it got it, is swept later. */
 export function completeClaim(channel: ChannelGeometry, lane: Int32Array, bit: number): void {
   const head = loadAcquire(lane, RingLayout.headWord);
   if (!isClaimed(head)) return;
-  takeBackSlot(channel, lane, head, bit); // does nothing if it was taken back before
+  const block = loadHint(lane, channel.slotIndex(headIndex(head)) + LaneSlotLayout.blockWord) >>> 0;
+  takeBackSlot(channel, lane, head, block, bit); // does nothing if it was taken back before
   storeRelease(lane, RingLayout.headWord, headWord(headIndex(head) + 1));
 }

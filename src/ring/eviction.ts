@@ -4,15 +4,8 @@
  */
 import { compareAndSwap, loadAcquire } from "../memory/atomics.ts";
 import type { ChannelGeometry } from "./channel-geometry.ts";
-import { Claim, claimOldest, usedSlots } from "./drop-oldest.ts";
+import { Claim, type Claimant, claimOldest, usedSlots } from "./drop-oldest.ts";
 import { OwnerWord, RingLayout } from "./layout.ts";
-
-/** The producer, inside its section; or a cleaner in the place of a dead one. */
-export interface Evictor {
-  readonly bit: number;
-  /** Gives up the hold that taking a block back gave. */
-  letGo(block: number): void;
-}
 
 function nextGeneration(owner: number): number {
   return ((owner >>> OwnerWord.generationShift) + 1) << OwnerWord.generationShift;
@@ -34,7 +27,7 @@ export function evictConsumer(
   channel: ChannelGeometry,
   lane: Int32Array,
   owner: number,
-  by: Evictor,
+  by: Claimant,
 ): boolean {
   const evicting = evictingWord(owner);
   // SYNC lane-dead: from here on nothing is sent to it, and nobody else joins.
@@ -44,22 +37,21 @@ export function evictConsumer(
 }
 
 /** Recovery: finishes what a dead producer had begun. */
-export function completeEviction(channel: ChannelGeometry, lane: Int32Array, by: Evictor): void {
+export function completeEviction(channel: ChannelGeometry, lane: Int32Array, by: Claimant): void {
   const word = loadAcquire(lane, RingLayout.consumerOwnerWord);
   if ((word & OwnerWord.evictingBit) !== 0) finish(channel, lane, word, by);
 }
 
-function finish(channel: ChannelGeometry, lane: Int32Array, evicting: number, by: Evictor): void {
+function finish(channel: ChannelGeometry, lane: Int32Array, evicting: number, by: Claimant): void {
   takeAllBack(channel, lane, ownerBefore(evicting), by);
   // Only the producer, and who cleans up behind it, change a word that says evicting.
   compareAndSwap(lane, RingLayout.consumerOwnerWord, evicting, nextGeneration(evicting));
 }
 
 /** Each frame that is still in the lane; the consumer, moving again, may be faster with some. */
-function takeAllBack(channel: ChannelGeometry, lane: Int32Array, owner: number, by: Evictor): void {
+function takeAllBack(channel: ChannelGeometry, lane: Int32Array, owner: number, by: Claimant): void {
   for (let tries = 0; tries <= 2 * channel.laneCapacity; tries++) {
-    const claimed = claimOldest(channel, lane, owner, by.bit);
-    if (claimed >= 0) by.letGo(claimed);
+    const claimed = claimOldest(channel, lane, owner, by);
     if (claimed !== Claim.none) continue;
     if (usedSlots(loadAcquire(lane, RingLayout.tailWord), loadAcquire(lane, RingLayout.headWord)) === 0)
       return;

@@ -19,8 +19,6 @@ export class HistoryKeeper {
   readonly #control: Int32Array;
   /** Block of frame number i at i mod length: what is in the slots, as we wrote it. */
   readonly #blocks: Int32Array;
-  /** Blocks whose hold is the history's: 1. */
-  readonly #kept: Uint8Array;
   /** Blocks that fell out while a joiner wanted them. */
   #late: number[] = [];
   #head: number;
@@ -32,7 +30,6 @@ export class HistoryKeeper {
     this.#participant = participant;
     this.#control = participant.region.control.words;
     this.#blocks = new Int32Array(channel.historySlotCount);
-    this.#kept = new Uint8Array(channel.pool.geometry.blockCount);
     this.#head = tail;
     this.#tail = tail;
     this.#sending = sending;
@@ -61,11 +58,6 @@ export class HistoryKeeper {
     storeRelease(this.#channel.words, ChannelLayout.sendingWord, this.#sending);
   }
 
-  /** Whether our hold on the block is the history's, and to stay. */
-  keeps(block: number): boolean {
-    return this.#kept[block] === 1;
-  }
-
   /** Takes over the hold on a block that was sent. The oldest one falls out. */
   keep(block: number, fields: Readonly<SendFields>, sequence: number, timestampNs: number): void {
     const channel = this.#channel;
@@ -76,7 +68,6 @@ export class HistoryKeeper {
     const slots = channel.historySlots;
     writeLaneSlot(slots, slot, block, fields, sequence, timestampNs, generation, this.#tail, 0);
     this.#blocks[this.#tail & (this.#blocks.length - 1)] = block;
-    this.#kept[block] = 1;
     this.#tail = (this.#tail + 1) | 0;
     // SYNC kept: release pairs with the joiner's acquire load. Single writer: the producer.
     storeRelease(words, ChannelLayout.historyTailWord, this.#tail);
@@ -103,7 +94,6 @@ export class HistoryKeeper {
   }
 
   #release(block: number): void {
-    this.#kept[block] = 0;
     this.#channel.pool.clear(block, this.#participant.bit, this.#participant.ringer);
   }
 

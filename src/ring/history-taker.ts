@@ -41,6 +41,8 @@ function firstOnLane(
   owner: number,
 ): number {
   for (let spins = 1; spins <= SEND_SPINS; spins++) {
+    // Evicted meanwhile: nothing of what is there is ours.
+    if (loadAcquire(lane, RingLayout.consumerOwnerWord) !== owner) return Number.POSITIVE_INFINITY;
     const head = loadAcquire(lane, RingLayout.headWord);
     const tail = loadAcquire(lane, RingLayout.tailWord);
     const { claimedHeads } = channel;

@@ -124,11 +124,19 @@ export class LaneReceiver {
       const from = this.#history.length - this.#pending * LaneSlotLayout.sizeWords;
       this.#slot.set(this.#history.subarray(from, from + LaneSlotLayout.sizeWords));
       this.#pending--;
+      this.#countFromHistory();
       if (this.#fits()) return true;
       this.channel.pool.clear(this.block, this.participant.bit, this.participant.ringer);
       this.#reject();
     }
     return false;
+  }
+
+  /** Tells a producer that watches for stalls that we are at work. Single writer: this consumer, while the lane is its own. */
+  #countFromHistory(): void {
+    const words = this.#words;
+    const word = RingLayout.fromHistoryWord;
+    if (!this.isEvicted()) storePlain(words, word, (loadHint(words, word) + 1) | 0);
   }
 
   #ringProducer(): void {
@@ -152,11 +160,11 @@ export class LaneReceiver {
   /**
    * Takes the next frame addressed to this participant and held by it; false when there is none now. Refused descriptors are
    * counted and skipped. The fields of the frame are read through the getters below until the next call.
-   * @throws CorruptError when the producer's index is impossible; EvictedError when the producer took our lane
+   * @throws CorruptError when the producer's index is impossible; EvictedError when the producer took our lane, behind what is left of a history
    */
   take(): boolean {
-    if (this.isEvicted()) throw new EvictedError(`channel ${this.channel.name}, lane ${this.lane}`);
     if (this.#pending > 0 && this.#takePending()) return true;
+    if (this.isEvicted()) throw new EvictedError(`channel ${this.channel.name}, lane ${this.lane}`);
     // A lane holds at most laneCapacity frames, so this many refusals in one call mean that somebody scribbles.
     for (let tries = 0; tries <= this.channel.laneCapacity; tries++) {
       if (!(this.channel.claimedHeads ? this.#takeByClaim() : this.#takeNext())) return false;

@@ -5,9 +5,9 @@
 import { monotonicNs } from "../ffi/clock.ts";
 import { loadAcquire, loadAfterFence, loadHint, pause, storePlain, storeRelease } from "../memory/atomics.ts";
 import type { ChannelGeometry } from "./channel-geometry.ts";
-import { Claim, claimOldest, usedSlots } from "./drop-oldest.ts";
+import { Claim, type Claimant, claimOldest, usedSlots } from "./drop-oldest.ts";
 import { BackpressureError, CorruptError, FrameSharedError, InUseError, SameHandleError } from "./errors.ts";
-import { type Evictor, evictConsumer } from "./eviction.ts";
+import { evictConsumer } from "./eviction.ts";
 import { HistoryKeeper } from "./history-keeper.ts";
 import { type SendFields, writeLaneSlot } from "./lane-slot.ts";
 import { ChannelLayout, RingLayout } from "./layout.ts";
@@ -43,9 +43,16 @@ const NO_BLOCK = -1;
 const PARTICIPANT_HOLDERS = 0x7fff_ffff;
 /** Some 5 µs; a sender preempted just there is waited for asleep. */
 const ALONE_SPINS = 128;
+const PROGRESS_FACTOR = 0x9e3779b1;
+
+/** Changes when the consumer of the lane takes a frame, from the lane or from a history. */
+function progressOf(lane: Int32Array): number {
+  const fromHistory = loadHint(lane, RingLayout.fromHistoryWord);
+  return (loadAcquire(lane, RingLayout.headWord) + Math.imul(fromHistory, PROGRESS_FACTOR)) | 0;
+}
 
 /** Producer of a channel. One per channel at a time. Also the {@link Condition} "what the last send lacked is there". */
-export class LaneSender implements Evictor {
+export class LaneSender implements Claimant {
   readonly channel: ChannelGeometry;
   readonly participant: Participant;
   readonly #tails: Int32Array;
@@ -215,9 +222,7 @@ export class LaneSender implements Evictor {
     return this.participant.bit;
   }
 
-  /** For blocks taken back: gives up our hold, unless it is the history's as well. */
   letGo(block: number): void {
-    if (this.#history?.keeps(block)) return;
     this.channel.pool.clear(block, this.participant.bit, this.participant.ringer);
   }
 
@@ -324,16 +329,12 @@ export class LaneSender implements Evictor {
     const words = this.channel.lanes[lane]!;
     const owner = loadAcquire(words, RingLayout.consumerOwnerWord);
     const receiver = receiverOf(owner);
-    if (receiver < 0 || !this.#stalls.hasStalled(lane, owner, loadAcquire(words, RingLayout.headWord)))
-      return false;
+    if (receiver < 0 || !this.#stalls.hasStalled(lane, owner, progressOf(words))) return false;
     if (this.channel.stallAction === "error") {
       const what = `channel ${this.channel.name}: the consumer of lane ${lane}`;
       throw this.participant.stalled(what, receiver, this.#stalls.stoodMs(lane));
     }
-    this.participant.enterSection();
-    const evicted = evictConsumer(this.channel, words, owner, this);
-    this.participant.leaveSection();
-    if (!evicted) return false;
+    if (!this.#inSection(() => evictConsumer(this.channel, words, owner, this))) return false;
     this.#count(ChannelLayout.evictedWord);
     this.participant.ringer.ring(receiver);
     return true;
@@ -346,11 +347,7 @@ export class LaneSender implements Evictor {
   relieve(): boolean {
     if (this.#stalls === null) return false;
     this.#stalls.startRound();
-    let evicted = false;
-    for (let lane = 0; lane < this.channel.lanes.length; lane++) {
-      if (this.#isAttached(lane) && this.#used(lane) > 0 && this.#evictStalled(lane)) evicted = true;
-    }
-    if (evicted) return true;
+    if (this.#evictAllStalled()) return true;
     const { pool } = this.channel;
     let movement = 0;
     let someone = 0;
@@ -366,20 +363,45 @@ export class LaneSender implements Evictor {
     throw this.participant.stalled(what, 31 - Math.clz32(others & -others), this.#stalls.stoodMs(obstacle));
   }
 
+  /** Like a send: who was evicted and joins again must not take from the history what is being taken back from it. */
+  #evictAllStalled(): boolean {
+    this.#history?.beginSend();
+    try {
+      let evicted = false;
+      for (let lane = 0; lane < this.channel.lanes.length; lane++)
+        if (this.#isAttached(lane) && this.#used(lane) > 0 && this.#evictStalled(lane)) evicted = true;
+      return evicted;
+    } finally {
+      this.#history?.endSend();
+    }
+  }
+
+  #inSection<T>(body: () => T): T {
+    this.participant.enterSection();
+    try {
+      return body();
+    } finally {
+      this.participant.leaveSection();
+    }
+  }
+
   /** Takes the oldest untaken frame of a lane back (PROTOCOL.md §7.4). True when that made room. */
   dropOldest(lane: number): boolean {
     const words = this.channel.lanes[lane]!;
     const { participant } = this;
+    let owner: number;
+    let claimed: number;
     participant.enterSection();
-    // SYNC lane-dead: a receiver swept before this read is seen here; one swept later waits for an even section before its slot is reused.
-    const owner = loadAcquire(words, RingLayout.consumerOwnerWord);
-    const claimed =
-      receiverOf(owner) < 0 ? Claim.none : claimOldest(this.channel, words, owner, participant.bit);
-    participant.leaveSection();
+    try {
+      // SYNC lane-dead: a receiver swept before this read is seen here; one swept later waits for an even section before its slot is reused.
+      owner = loadAcquire(words, RingLayout.consumerOwnerWord);
+      claimed = receiverOf(owner) < 0 ? Claim.none : claimOldest(this.channel, words, owner, this);
+    } finally {
+      participant.leaveSection();
+    }
     if (claimed === Claim.none) return false;
     if (claimed === Claim.stale) return true;
     this.observer?.takenBack(claimed, attachmentOf(lane, owner));
-    this.letGo(claimed);
     this.#countLane(lane, RingLayout.droppedOldestWord);
     participant.ringer.ring(receiverOf(owner));
     return true;

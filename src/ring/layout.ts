@@ -31,6 +31,7 @@ export const RingLayout = {
   preparedWord: LINE_WORDS + 1,
   headWord: 2 * LINE_WORDS,
   rejectedWord: 2 * LINE_WORDS + 1,
+  fromHistoryWord: 2 * LINE_WORDS + 2,
   producerOwnerWord: 3 * LINE_WORDS,
   consumerOwnerWord: 4 * LINE_WORDS,
   droppedNewestWord: 5 * LINE_WORDS,

@@ -244,14 +244,14 @@ export class Pool {
     else if (others !== 0) ringer.ring(31 - Math.clz32(others));
   }
 
-  /** Step *take back*: replaces the receiver's bit by the producer's, if the receiver holds the block in this generation. */
-  takeBack(block: number, receiver: number, bit: number, generation: number): boolean {
+  /** Step *take back*: replaces the receiver's bit by the producer's, if the receiver holds the block in this generation. The holders before; 0: nothing was done. */
+  takeBack(block: number, receiver: number, bit: number, generation: number): number {
     const index = this.control(block) + PoolLayout.holdersWord;
     // Every failed CAS means that another holder let go, or a joiner took the block from a history: a few.
     for (let tries = 0; tries <= MOST_CHANGES; tries++) {
       const holders = loadAcquire(this.words, index);
-      if ((holders & receiver) === 0 || this.generation(block) !== generation) return false;
-      if (compareAndSwap(this.words, index, holders, (holders & ~receiver) | bit)) return true;
+      if ((holders & receiver) === 0 || this.generation(block) !== generation) return 0;
+      if (compareAndSwap(this.words, index, holders, (holders & ~receiver) | bit)) return holders;
     }
     throw new CorruptError(`pool ${this.entry.name}: block ${block} changes all the time`);
   }

@@ -52,6 +52,8 @@ export class QueueStalls {
   private evictConsumers(consumers: number): void {
     const { words } = this.queue;
     if (!compareAndSwap(words, QueueLayout.consumersWord, consumers, 0)) return;
+    // Whoever comes back has all of the time again.
+    this.watch.hasStalled(0, this.headsTogether(), 0);
     const { ringer } = this.participant;
     for (let one = 0; one < PARTICIPANTS; one++) {
       if ((consumers & (1 << one)) === 0) continue;

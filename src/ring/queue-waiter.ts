@@ -15,8 +15,6 @@ export class QueueWaiter implements Condition {
   private readonly participant: Participant;
   private readonly message: Condition;
   private readonly sleepers: Sleepers;
-  /** Waits under way: several promises may share the bit. */
-  private waits = 0;
 
   /** @param message becomes ready when a lane has a message */
   constructor(queue: QueueGeometry, participant: Participant, message: Condition) {
@@ -88,10 +86,11 @@ export class QueueWaiter implements Condition {
   }
 
   begin(): void {
-    if (this.waits++ === 0) this.sleepers.lieDown(this.participant.bit);
+    if (this.participant.waits.begin(this.queue.name)) this.sleepers.lieDown(this.participant.bit);
   }
 
   end(): void {
-    if (--this.waits === 0 && !this.participant.region.closed) this.sleepers.getUp(this.participant.bit);
+    const last = this.participant.waits.end(this.queue.name);
+    if (last && !this.participant.region.closed) this.sleepers.getUp(this.participant.bit);
   }
 }

@@ -11,9 +11,9 @@ import { detachFromCell, openCellGeometry } from "./cell-geometry.ts";
 import { type ChannelGeometry, openChannelGeometry } from "./channel-geometry.ts";
 import { type RecoveryEvent, recordDeath } from "./deaths.ts";
 import { type DoorbellRinger, removeDoorbell } from "./doorbell.ts";
-import { completeClaim } from "./drop-oldest.ts";
+import { type Claimant, completeClaim } from "./drop-oldest.ts";
 import { CorruptError } from "./errors.ts";
-import { completeEviction, type Evictor } from "./eviction.ts";
+import { completeEviction } from "./eviction.ts";
 import { type Quarantine, recoverHardwareQueue } from "./hardware-recovery.ts";
 import { closeHistory } from "./history-keeper.ts";
 import { ChannelLayout, LaneSlotLayout, RingLayout } from "./layout.ts";
@@ -208,11 +208,11 @@ function withdrawUnpublished(
     if (channel.pool.isHeld(block, bit, generation)) channel.pool.clear(block, 1 << receiver, ringer);
   }
   storeRelease(lane, RingLayout.preparedWord, tail);
-  if (channel.claimedHeads) completeEviction(channel, lane, new CleaningEvictor(channel.pool, bit, ringer));
+  if (channel.claimedHeads) completeEviction(channel, lane, new CleaningClaimant(channel.pool, bit, ringer));
 }
 
 /** In the place of a dead producer. */
-class CleaningEvictor implements Evictor {
+class CleaningClaimant implements Claimant {
   readonly bit: number;
   readonly #pool: Pool;
   readonly #ringer: DoorbellRinger;

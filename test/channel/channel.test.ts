@@ -366,6 +366,24 @@ describe("backpressure", () => {
   });
 });
 
+test("taking a frame back frees nothing that the producer holds as well, having received it before", () => {
+  using bench = new Bench();
+  const { channel, tx, rx } = bench.connect({ policy: "drop-oldest", laneCapacity: 2, frames: 6 }, 1);
+  const handle = bench.handle();
+  const first = Channel.open(handle, "c").consumer();
+  send(tx, 1);
+  send(tx, 2);
+  using kept = first.receive()!;
+  tx.close();
+  first.close();
+  const next = Channel.open(handle, "c").producer();
+  send(next, 3); // takes 1 back from the other consumer's full lane
+  expect(channel.counters.droppedOldest).toBe(1);
+  for (let frame = next.tryLoan(); frame !== null; frame = next.tryLoan()) frame.bytes.fill(9);
+  expect(kept.bytes[0]).toBe(1);
+  expect(rx[0]!.receive()!.bytes[0]).toBe(2);
+});
+
 describe("streams", () => {
   test("for await ends when the producer closes, after the last frame", async () => {
     using bench = new Bench();

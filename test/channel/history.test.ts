@@ -405,7 +405,7 @@ describe("policies", () => {
     expect(drain(rx)).toEqual([1, 2, 3, 4]);
   });
 
-  test("evict: an evicted joiner lets go of what it had not received", async () => {
+  test("evict: a joiner keeps what it took from the history, and lets go of what it does not receive", async () => {
     using bench = new Bench({ history: 2, laneCapacity: 2, stallTimeoutMs: 20 });
     const tx = bench.channel.producer();
     send(tx, 0, 1);
@@ -414,10 +414,49 @@ describe("policies", () => {
       const frame = (await tx.loanAsync({ timeoutMs: 5000 }))!;
       await tx.sendAsync(frame, { timeoutMs: 5000 });
     }
-    expect(() => rx.tryReceive()).toThrow(EvictedError);
+    {
+      using first = rx.tryReceive()!;
+      expect(first.bytes[0]).toBe(0);
+    }
     rx.close();
     tx.close();
     expect(bench.free).toBe(bench.blocks);
+  });
+
+  test("evict: behind the history comes the error", async () => {
+    using bench = new Bench({ history: 2, laneCapacity: 2, stallTimeoutMs: 20 });
+    const tx = bench.channel.producer();
+    send(tx, 0, 1);
+    const rx = bench.join();
+    for (let value = 2; value < 6; value++) {
+      const frame = (await tx.loanAsync({ timeoutMs: 5000 }))!;
+      await tx.sendAsync(frame, { timeoutMs: 5000 });
+    }
+    for (const value of [0, 1]) {
+      using frame = rx.tryReceive()!;
+      expect(frame.bytes[0]).toBe(value);
+    }
+    expect(() => rx.tryReceive()).toThrow(EvictedError);
+  });
+
+  test("evict: who works through its history is not stalled", async () => {
+    const history = 8;
+    using bench = new Bench({ history, laneCapacity: 2, frames: 24, stallTimeoutMs: 60 });
+    const tx = bench.channel.producer();
+    for (let value = 0; value < history; value++) send(tx, value);
+    const rx = bench.join();
+    send(tx, 8, 9);
+    using frame = tx.loan()!;
+    const sending = tx.sendAsync(frame, { timeoutMs: 5000 });
+    for (let value = 0; value < history; value++) {
+      await Bun.sleep(20); // longer than the limit, together
+      using received = rx.tryReceive()!;
+      expect(received.bytes[0]).toBe(value);
+    }
+    using next = rx.tryReceive()!;
+    expect(next.bytes[0]).toBe(8);
+    expect(await sending).toBe(true);
+    expect(bench.channel.counters.evicted).toBe(0);
   });
 });
 

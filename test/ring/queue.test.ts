@@ -15,7 +15,7 @@ import { LANE_BURST } from "../../src/ring/queue-consumer.ts";
 import { QueueLayout } from "../../src/ring/queue-layout.ts";
 import type { QueueProducer } from "../../src/ring/queue-producer.ts";
 import type { QueueTaker } from "../../src/ring/queue-taker.ts";
-import { uniqueName } from "../support/regions.ts";
+import { RegionPair, uniqueName } from "../support/regions.ts";
 
 /** As many handles as wanted of one region with one queue. */
 class Stage implements Disposable {
@@ -371,4 +371,20 @@ describe("waiting", () => {
     await Promise.all(waits);
     expect(awake.toSorted()).toEqual([0, 1, 2]);
   });
+});
+
+test("two takers of one thread, one after the other: the wait of the first does not end that of the second", async () => {
+  using pair = new RegionPair("queue");
+  const queue = Queue.create(pair.a, "q", { slotBytes: 16, capacity: 4, producers: 1, consumers: "many" });
+  using tx = queue.producer();
+  const consuming = Queue.open(pair.b, "q");
+  const first = consuming.taker();
+  const firstWait = first.wait({ timeoutMs: 20 });
+  first.close();
+  using second = consuming.taker();
+  const secondWait = second.wait();
+  expect(await firstWait).toBe(false);
+  expect(tx.reserve(1)).toBe(1);
+  tx.commit(1);
+  expect(await Promise.race([secondWait, Bun.sleep(3000).then(() => "still asleep")])).toBe(true);
 });

@@ -178,8 +178,8 @@ export const DROP_MUTATIONS: readonly NamedMutation[] = [
     what: "claimed without taking the hold back",
     small: true,
     file: DROP,
-    from: "return channel.pool.takeBack(block, 1 << receiver, bit, generation) ? block : Claim.stale;",
-    to: "return block;",
+    from: "return channel.pool.takeBack(block, 1 << receiver, bit, generation);",
+    to: "return channel.pool.holders(block);",
   },
   {
     what: "a claim not finished by recovery",
@@ -191,8 +191,8 @@ export const DROP_MUTATIONS: readonly NamedMutation[] = [
   {
     what: "a taken-back block not released",
     small: true,
-    file: SENDER,
-    from: "this.letGo(claimed);",
+    file: DROP,
+    from: "if ((before & by.bit) === 0) by.letGo(block);",
     to: "",
   },
   {
@@ -222,8 +222,8 @@ export const EVICTION_MUTATIONS: readonly NamedMutation[] = [
   {
     what: "taken back and kept",
     small: true,
-    file: EVICTION,
-    from: "if (claimed >= 0) by.letGo(claimed);",
+    file: DROP,
+    from: "if ((before & by.bit) === 0) by.letGo(block);",
     to: "",
   },
   {
@@ -309,9 +309,9 @@ export const HISTORY_MUTATIONS: readonly NamedMutation[] = [
   },
   {
     what: "a taken-back block of the history released",
-    file: SENDER,
-    from: "if (this.#history?.keeps(block)) return;",
-    to: "",
+    file: DROP,
+    from: "if ((before & by.bit) === 0) by.letGo(block);",
+    to: "by.letGo(block);",
   },
   {
     what: "joiner does not wait for a send under way",
