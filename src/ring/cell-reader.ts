@@ -129,14 +129,14 @@ export class CellReader implements Waitable {
   /** @internal All readers of one participant share its bit among the waiters. */
   beginWait(): void {
     const { bit, waits } = this.participant;
-    if (waits.begin(this.cell.name)) this.waiters().lieDown(bit);
+    if (waits.countIn(this.cell.name)) this.waiters().lieDown(bit);
   }
 
   /** @internal */
   endWait(): void {
     if (this.region.closed) return;
     const { bit, waits } = this.participant;
-    if (waits.end(this.cell.name)) this.waiters().getUp(bit);
+    if (waits.countOut(this.cell.name)) this.waiters().getUp(bit);
   }
 
   private waiters(): Sleepers {

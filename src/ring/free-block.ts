@@ -18,11 +18,11 @@ export class FreeBlock implements Waitable {
   }
 
   beginWait(): void {
-    if (this.participant.waits.begin(this.#pool.entry.name)) this.#pool.addWaiter(this.participant.bit);
+    if (this.participant.waits.countIn(this.#pool.entry.name)) this.#pool.addWaiter(this.participant.bit);
   }
 
   endWait(): void {
-    const last = this.participant.waits.end(this.#pool.entry.name);
+    const last = this.participant.waits.countOut(this.#pool.entry.name);
     if (last && !this.#pool.region.closed) this.#pool.removeWaiter(this.participant.bit);
   }
 }

@@ -334,7 +334,7 @@ export class LaneSender implements Claimant {
       const what = `channel ${this.channel.name}: the consumer of lane ${lane}`;
       throw this.participant.stalled(what, receiver, this.#stalls.stoodMs(lane));
     }
-    if (!this.#inSection(() => evictConsumer(this.channel, words, owner, this))) return false;
+    if (!this.#evict(words, owner)) return false;
     this.#count(ChannelLayout.evictedWord);
     this.participant.ringer.ring(receiver);
     return true;
@@ -376,10 +376,10 @@ export class LaneSender implements Claimant {
     }
   }
 
-  #inSection<T>(body: () => T): T {
+  #evict(lane: Int32Array, owner: number): boolean {
     this.participant.enterSection();
     try {
-      return body();
+      return evictConsumer(this.channel, lane, owner, this);
     } finally {
       this.participant.leaveSection();
     }

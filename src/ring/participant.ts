@@ -22,6 +22,7 @@ import { Doorbell, DoorbellRinger } from "./doorbell.ts";
 import { ParticipantLimitError, StalledError } from "./errors.ts";
 import { LifeFile } from "./life.ts";
 import { cleanParticipant, quiet } from "./recovery.ts";
+import { WaitCounts } from "./wait-counts.ts";
 
 const CAPACITY = ParticipantRecord.capacity;
 const LOOK_INTERVAL_MS = 50;
@@ -43,26 +44,6 @@ export interface ParticipantInfo {
 interface Chore {
   /** True when it is done. */
   finishLeaving(): boolean;
-}
-
-/** Waits of one participant for the same thing, whose bit they share. */
-class WaitCounts {
-  readonly #counts = new Map<string, number>();
-
-  /** True for the first. `object`: its name in the region. */
-  begin(object: string): boolean {
-    const count = this.#counts.get(object) ?? 0;
-    this.#counts.set(object, count + 1);
-    return count === 0;
-  }
-
-  /** True for the last. */
-  end(object: string): boolean {
-    const count = (this.#counts.get(object) ?? 0) - 1;
-    if (count > 0) this.#counts.set(object, count);
-    else this.#counts.delete(object);
-    return count <= 0;
-  }
 }
 
 /** This thread's membership in a region. Obtained by {@link Participant.of}; ends with the region handle. */

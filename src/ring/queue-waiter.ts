@@ -86,11 +86,11 @@ export class QueueWaiter implements Condition {
   }
 
   begin(): void {
-    if (this.participant.waits.begin(this.queue.name)) this.sleepers.lieDown(this.participant.bit);
+    if (this.participant.waits.countIn(this.queue.name)) this.sleepers.lieDown(this.participant.bit);
   }
 
   end(): void {
-    const last = this.participant.waits.end(this.queue.name);
+    const last = this.participant.waits.countOut(this.queue.name);
     if (last && !this.participant.region.closed) this.sleepers.getUp(this.participant.bit);
   }
 }

@@ -11,6 +11,7 @@ import {
   WORD_BYTES,
 } from "../../src/memory/layout.ts";
 import type { DeliveryName, PolicyName } from "../../src/ring/layout.ts";
+import { WaitCounts } from "../../src/ring/wait-counts.ts";
 import { stage } from "./atomics.ts";
 import { Machine } from "./machine.ts";
 
@@ -140,6 +141,7 @@ export class PlainParticipant {
     return 0;
   }
 
+  readonly waits = new WaitCounts();
   suspectDeath(): void {}
 
   linger(): void {}

@@ -5,7 +5,7 @@
  *     bun test/schedules/run.ts [--schedules N] [--seed S] [--only TEXT] [--random]
  *     bun test/schedules/run.ts --topology NAME --replay "CASE, MODEL: SCRIPT"
  *
- * `--random`: without the small cases, which are the same whatever the seed. What fails prints its seed, or the script of its schedule.
+ * `--random`: without the small cases and the mutations, which are the same whatever the seed. What fails prints its seed, or the script of its schedule.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
@@ -157,7 +157,7 @@ function mutateSmall(topology: Topology, mutation: NamedMutation, code: Coroutin
 /** Some scenario must break; errors of any kind count, silence does not. */
 async function mutate(topology: Topology, mutation: NamedMutation): Promise<void> {
   const code = await compile(mutation);
-  if (mutation.small && !values.random) mutateSmall(topology, mutation, code);
+  if (mutation.small) mutateSmall(topology, mutation, code);
   if (mutation.small === "alone") return;
   for (const { name, runner } of topology.scenarios) {
     const broken = search(runner(code), MUTANT_SCHEDULES, MODELS);
@@ -207,7 +207,7 @@ try {
   else if (values.replay !== undefined) await replay(topology, values.replay);
   else {
     await explore(topology);
-    for (const mutation of topology.mutations) await mutate(topology, mutation);
+    if (!values.random) for (const mutation of topology.mutations) await mutate(topology, mutation);
   }
 } finally {
   rmSync(scratch, { recursive: true, force: true });
