@@ -1,8 +1,8 @@
 /**
- * The whole FPGA suite of the host: tests on the simulated board, a reduced co-simulation with the fixed and a fresh seed, and the mutations. Two to three minutes
+ * The whole FPGA suite of the host: tests on the simulated board, a reduced co-simulation with the fixed and a fresh seed, and the mutations (so many of them as asked for, others with each seed). Two to three minutes
  * on two cores.
  *
- *     bun test/fpga/run.ts [--commands N] [--seed N] [--no-mutations]
+ *     bun test/fpga/run.ts [--commands N] [--seed N] [--mutations N]
  */
 import { parseArgs } from "node:util";
 import { whyNoBoards } from "./boards.ts";
@@ -38,7 +38,7 @@ const { values } = parseArgs({
   options: {
     commands: { type: "string", default: "3000" },
     seed: { type: "string", default: String(crypto.getRandomValues(new Uint32Array(1))[0]) },
-    "no-mutations": { type: "boolean", default: false },
+    mutations: { type: "string", default: "1000" },
   },
 });
 console.log(`fresh seed of this run: ${values.seed}; ${(await whyNoBoards()) ?? "the simulator is built"}`);
@@ -47,7 +47,7 @@ const steps = [
   ["test", "--timeout", "150000", here],
   [`${here}/cosim.ts`, "--commands", values.commands, "--seed", "1"],
   [`${here}/cosim.ts`, "--commands", values.commands, "--seed", values.seed],
-  ...(values["no-mutations"] ? [] : [[`${here}/mutations.ts`]]),
+  [`${here}/mutations.ts`, "--sample", values.mutations, "--seed", values.seed],
 ];
 const total: Counts = { passed: 0, failed: 0, skipped: 0 };
 for (const step of steps) {
