@@ -241,7 +241,7 @@ export const EVICTION_MUTATIONS: readonly NamedMutation[] = [
   {
     what: "recovery does not finish an eviction",
     file: RECOVERY,
-    from: "if (channel.claimedHeads) completeEviction(channel, lane, new CleaningEvictor(channel.pool, bit, ringer));",
+    from: "if (channel.claimedHeads) completeEviction(channel, lane, new CleaningClaimant(channel.pool, bit, ringer));",
     to: "",
   },
   {
