@@ -119,6 +119,7 @@ static void print_ring(void) {
   WORD("RingLayout.preparedWord", physring_ring_header, prepared);
   WORD("RingLayout.headWord", physring_ring_header, head);
   WORD("RingLayout.rejectedWord", physring_ring_header, rejected);
+  WORD("RingLayout.fromHistoryWord", physring_ring_header, from_history);
   WORD("RingLayout.producerOwnerWord", physring_ring_header, producer_owner);
   WORD("RingLayout.consumerOwnerWord", physring_ring_header, consumer_owner);
   WORD("RingLayout.droppedNewestWord", physring_ring_header, dropped_newest);

@@ -180,7 +180,7 @@ function verify({ region }: Aftermath): string[] {
     if ((words[cursorOwnerWord(k)]! & 0xff) !== 0) faults.push(`cursor ${k} is still taken`);
   using tx = records.producer();
   const count = mode === "lossy" ? 2 : maxConsumers;
-  const consumers = Array.from({ length: count }, () => records.consumer());
+  const consumers = Array.from({ length: count }, () => records.consumer({ history: 0 }));
   for (let number = 0; number < 100; number++) {
     const bytes = new Uint8Array(lengthOf(number));
     writePayload(bytes, 0x7fff_ffff, number);
