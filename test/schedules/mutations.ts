@@ -13,6 +13,8 @@ const TAKER = "src/ring/history-taker.ts";
 
 export interface NamedMutation extends Mutation {
   readonly what: string;
+  /** The scenario that meets it soonest, tried first. */
+  readonly where?: string;
   /** One of the small cases, explored exhaustively, must meet it as well; or alone: at random nobody is stopped. */
   readonly small?: true | "alone";
 }
@@ -112,6 +114,7 @@ export const LANE_MUTATIONS: readonly NamedMutation[] = [
   },
   {
     what: "lane left before it is drained",
+    where: "come and go",
     file: RECEIVER,
     from: "if (!markBusy(words, RingLayout.consumerOwnerWord, this.#owner)) return;",
     to: "if (!detachOwner(words, RingLayout.consumerOwnerWord, this.participant.index)) return;",
@@ -267,6 +270,7 @@ export const EVICTION_MUTATIONS: readonly NamedMutation[] = [
 export const HISTORY_MUTATIONS: readonly NamedMutation[] = [
   {
     what: "lets go of a block that is wanted",
+    where: "block, one frame",
     file: KEEPER,
     from: "if (!this.#isWanted(block)) {",
     to: "if (this.#isWanted(block) || true) {",
@@ -309,6 +313,7 @@ export const HISTORY_MUTATIONS: readonly NamedMutation[] = [
   },
   {
     what: "a taken-back block of the history released",
+    where: "evict",
     file: DROP,
     from: "if ((before & by.bit) === 0) by.letGo(block);",
     to: "by.letGo(block);",
@@ -321,6 +326,7 @@ export const HISTORY_MUTATIONS: readonly NamedMutation[] = [
   },
   {
     what: "joiner does not say what it wants",
+    where: "block, one frame",
     file: TAKER,
     from: "this.#participant.want(block);",
     to: "",
@@ -333,12 +339,14 @@ export const HISTORY_MUTATIONS: readonly NamedMutation[] = [
   },
   {
     what: "joiner's bit not among the takers",
+    where: "block, one frame",
     file: TAKER,
     from: "fetchOr(channel.words, ChannelLayout.takersWord, this.#participant.bit);",
     to: "",
   },
   {
     what: "joiner does not look at its lane",
+    where: "drop-newest",
     file: TAKER,
     from: "slotSequence(this.slots, at) >= first",
     to: "slotSequence(this.slots, at) >= Number.POSITIVE_INFINITY",

@@ -159,7 +159,10 @@ async function mutate(topology: Topology, mutation: NamedMutation): Promise<void
   const code = await compile(mutation);
   if (mutation.small) mutateSmall(topology, mutation, code);
   if (mutation.small === "alone") return;
-  for (const { name, runner } of topology.scenarios) {
+  const likelyFirst = topology.scenarios.toSorted(
+    (a, b) => Number(b.name === mutation.where) - Number(a.name === mutation.where),
+  );
+  for (const { name, runner } of likelyFirst) {
     const broken = search(runner(code), MUTANT_SCHEDULES, MODELS);
     if (broken === null) continue;
     return report(
