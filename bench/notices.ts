@@ -92,6 +92,17 @@ function median(values: readonly number[]): number {
   return sorted[sorted.length >> 1] ?? Number.NaN;
 }
 
+/** The promise's result, for which a benchmark does not wait for ever. */
+async function withLimit<T>(what: string, promise: Promise<T>): Promise<T> {
+  const { promise: late, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => reject(new Error(`${what} did not come in ${LIMIT_MS} ms`)), LIMIT_MS);
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 /** A child of this file in another role; its stdout line by line. */
 class Child implements Disposable {
   readonly process: Bun.Subprocess<"ignore", "pipe", "inherit">;
@@ -107,10 +118,7 @@ class Child implements Disposable {
   }
 
   async line(): Promise<string> {
-    const late = Bun.sleep(LIMIT_MS).then(() => {
-      throw new Error(`a child: no answer in ${LIMIT_MS} ms`);
-    });
-    const result = await Promise.race([this.#lines.next(), late]);
+    const result = await withLimit("a line of a child", this.#lines.next());
     if (result.done === true) throw new Error("a child of the benchmark ended early");
     return result.value;
   }
@@ -205,7 +213,8 @@ async function killOne(
   const killedNs = monotonicNs();
   process.kill(victim.process.pid, "SIGKILL");
   const toMs = (ns: number): number => (ns - killedNs) / 1e6;
-  for (const kind of ["pidfd", "stream", "fifo"] as const) into[kind].push(toMs(await heard[kind].promise));
+  for (const kind of ["pidfd", "stream", "fifo"] as const)
+    into[kind].push(toMs(await withLimit(kind, heard[kind].promise)));
   const [pid, ns] = (await survivor.line()).split(" ").map(Number);
   if (pid !== victim.process.pid)
     throw new Error(`the survivor names ${pid}, killed was ${victim.process.pid}`);
