@@ -90,8 +90,9 @@ class Stay {
   #checkFirst({ incarnation, number }: Payload): void {
     const first = this.#first;
     if (first === null || !this.gapless) return;
-    const after = this.after.get(incarnation) ?? 0;
-    if (first.incarnation !== incarnation || number <= after + 1) return;
+    // Undefined: a producer that started when nobody here knew of it; what it had sent by then was not looked up.
+    const after = this.after.get(incarnation);
+    if (after === undefined || first.incarnation !== incarnation || number <= after + 1) return;
     this.#first = null;
     const newest = Math.max(0, after + 1 - this.channel.history);
     if (first.number > newest) this.fault(`${incarnation}:${first.number} first, after ${after}`);
