@@ -1,5 +1,4 @@
 /** What a peer is told (its first argument, JSON) and what it prints (one line of JSON). Shared by the harness and all peers. */
-
 import { writeSync } from "node:fs";
 
 export interface Job {

@@ -41,7 +41,6 @@ export type { QueueConsumer } from "./ring/queue-consumer.ts";
 export type { ConsumersModeName } from "./ring/queue-layout.ts";
 export type { QueueProducer } from "./ring/queue-producer.ts";
 export type { QueueTaker } from "./ring/queue-taker.ts";
-
 export {
   type AwaitOptions,
   type BlockOptions,

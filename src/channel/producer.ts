@@ -1,5 +1,4 @@
 /** The producing end of a channel: loan → fill → send. */
-
 import type { ChannelGeometry } from "../ring/channel-geometry.ts";
 import type { Condition } from "../ring/doorbell.ts";
 import { ArgumentError, BackpressureError, WaitTimeoutError } from "../ring/errors.ts";

@@ -1,5 +1,4 @@
 /** The consuming end of records: read in place and release, or receive copies. */
-
 import { loadAfterFence } from "../memory/atomics.ts";
 import type { Condition } from "../ring/doorbell.ts";
 import { ArgumentError, PeerDiedError, WaitTimeoutError } from "../ring/errors.ts";

@@ -8,7 +8,6 @@
  *     using rx = Records.open(region, "log").consumer(); // another process
  *     for await (const bytes of rx) …                    // or: while (rx.next()) … rx.bytes, rx.offset, rx.length; rx.release()
  */
-
 import type { AppearOptions } from "../memory/appear.ts";
 import type { DirectoryEntry } from "../memory/directory.ts";
 import { ObjectKind } from "../memory/layout.ts";
@@ -24,8 +23,9 @@ import {
   openRecordsGeometry,
   type RecordsGeometry,
 } from "../ring/records-geometry.ts";
-import { RecordsLayout, type RecordsModeName, type StallActionName } from "../ring/records-layout.ts";
+import { RecordsLayout, type RecordsModeName } from "../ring/records-layout.ts";
 import type { OpenOptions } from "../ring/ring.ts";
+import { stallShapeOf } from "../ring/stall-shape.ts";
 import { RecordConsumer, type RecordConsumerOptions } from "./record-consumer.ts";
 import { RecordProducer } from "./record-producer.ts";
 
@@ -65,16 +65,13 @@ export class Records {
   /** Creates empty records. @throws ArgumentError; the directory's errors when the name exists or space is short */
   static create(region: Region, name: string, options: RecordsOptions): Records {
     const mode = options.mode ?? "reliable";
-    const stallTimeoutMs = options.stallTimeoutMs ?? 0;
-    const stallAction: StallActionName = stallTimeoutMs === 0 ? "none" : (options.stallAction ?? "evict");
     const geometry = createRecordsGeometry(region, name, {
       capacityBytes: options.capacityBytes,
       mode,
       maxConsumers: options.maxConsumers ?? (mode === "lossy" ? 0 : 1),
       policy: options.policy ?? (mode === "lossy" ? "drop-oldest" : "block"),
       history: options.history ?? 0,
-      stallTimeoutMs,
-      stallAction,
+      ...stallShapeOf(options),
       annotation: options.annotation ?? new Uint8Array(0),
     });
     return new Records(region, geometry);

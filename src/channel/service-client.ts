@@ -1,7 +1,6 @@
 /** A client of a service: sends requests, and gives each response to whoever asked. */
-import { MAX_TIMER_MS } from "../ffi/clock.ts";
 import { loadAfterFence } from "../memory/atomics.ts";
-import type { Condition } from "../ring/doorbell.ts";
+import { type Condition, MAX_TIMER_MS } from "../ring/doorbell.ts";
 import { ArgumentError, RemoteError, ServerGoneError, WaitTimeoutError } from "../ring/errors.ts";
 import { attachOwner, detachOwner, receiverOf } from "../ring/owner.ts";
 import type { Participant } from "../ring/participant.ts";

@@ -9,7 +9,6 @@
  *     using client = Service.open<Move, Position>(region, "motor").client();        // another process
  *     const position = await client.call({ axis: 1, to: 30 }, { timeoutMs: 1000 });
  */
-
 import type { AppearOptions } from "../memory/appear.ts";
 import { loadAfterFence } from "../memory/atomics.ts";
 import { ObjectKind } from "../memory/layout.ts";
@@ -26,6 +25,7 @@ import {
   type ServiceGeometry,
 } from "../ring/service-geometry.ts";
 import { ServiceLayout } from "../ring/service-layout.ts";
+import { stallShapeOf } from "../ring/stall-shape.ts";
 import { decodeShapes, encodeShapes, type Shape } from "./codec.ts";
 import { ServiceClient } from "./service-client.ts";
 import { ServiceServer } from "./service-server.ts";
@@ -55,8 +55,7 @@ function recordsShape(capacityBytes: number, stallTimeoutMs: number, annotation:
     maxConsumers: 1,
     policy: "block",
     history: 0,
-    stallTimeoutMs,
-    stallAction: stallTimeoutMs === 0 ? "none" : "evict",
+    ...stallShapeOf({ stallTimeoutMs }),
     annotation,
   };
 }

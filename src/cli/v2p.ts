@@ -1,5 +1,4 @@
 /** `physring v2p`: all addresses of one byte, cross-checked with the page tables. */
-
 import { parseArgs } from "node:util";
 import { PhysringError } from "../ffi/errors.ts";
 import type { AddressAbsence } from "../memory/physical.ts";

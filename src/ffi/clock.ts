@@ -14,6 +14,3 @@ export function monotonicNs(): number {
   libc.clock_gettime(CLOCK_MONOTONIC, timeAddress);
   return (time[0]! + time[1]! * 2 ** 32) * 1e9 + time[2]!;
 }
-
-/** The longest a timer runs, in milliseconds: with a longer one it would end at once. Longer limits (24.8 days) are none. */
-export const MAX_TIMER_MS = 2 ** 31 - 1;

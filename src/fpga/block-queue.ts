@@ -6,6 +6,7 @@
  *     submit:  sync for device, one call for all sources, one for all destinations → barrier → doorbell
  *     reap:    completions → sync for CPU → the blocks are their holder's again
  */
+import { roundUp } from "../memory/numbers.ts";
 import { SyncBatch } from "../memory/sync-batch.ts";
 import type { DoorbellRinger } from "../ring/doorbell.ts";
 import type { HardwareQueue } from "../ring/hardware-queue.ts";
@@ -298,7 +299,7 @@ export class BlockQueue {
   /** A range of a block, rounded up to whole granules: the rest of its last granule is the same holder's. */
   private syncLater(batch: SyncBatch, block: number, offset: number, lengthBytes: number): void {
     if (batch.full) this.syncNow(batch);
-    const padded = Math.ceil(lengthBytes / this.granuleBytes) * this.granuleBytes;
+    const padded = roundUp(lengthBytes, this.granuleBytes);
     batch.add(this.queue.pool.blockOffset(block) + offset, Math.min(padded, this.blockBytes - offset));
   }
 
@@ -368,7 +369,7 @@ export class BlockQueue {
 
   private syncForCpuLater(block: number, offset: number, lengthBytes: number): void {
     if (this.forCpu.full) this.finishSyncForCpu();
-    const padded = Math.ceil(lengthBytes / this.granuleBytes) * this.granuleBytes;
+    const padded = roundUp(lengthBytes, this.granuleBytes);
     this.forCpu.add(this.queue.pool.blockOffset(block) + offset, Math.min(padded, this.blockBytes - offset));
   }
 

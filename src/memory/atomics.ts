@@ -5,7 +5,6 @@
  * Words are elements of an `Int32Array` over a SharedArrayBuffer; `index` counts words. Values are signed 32-bit; compare
  * free-running indices with `(a - b) >>> 0`.
  */
-
 import { Membarrier, membarrier } from "../ffi/process.ts";
 
 /**

@@ -1,5 +1,4 @@
 /** What a region stands on: files, where the region lies in them, who keeps the locks. One per backend makes it. */
-
 import { SystemError } from "../ffi/errors.ts";
 import { closeFile, fileStatus, openFile, setFileGroup, setFileMode } from "../ffi/files.ts";
 import { isByteLocked, trySharedLockByte } from "../ffi/locks.ts";

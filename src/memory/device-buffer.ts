@@ -1,5 +1,4 @@
 /** One opened /dev/udmabufN, of our driver or of u-dma-buf: its facts and its cache maintenance. */
-
 import { readFileSync } from "node:fs";
 import { SystemError } from "../ffi/errors.ts";
 import { bufferAddress, fileStatus, ioctl, openFile, withFile } from "../ffi/files.ts";

@@ -1,5 +1,4 @@
 /** Named objects of a region, and the allocation of its bytes to them (docs/PROTOCOL.md §4). */
-
 import { tryLockByte, unlockByte } from "../ffi/locks.ts";
 import { type AppearOptions, retryUntil, retryUntilAsync } from "./appear.ts";
 import type { RegionOffset } from "./brands.ts";

@@ -2,7 +2,6 @@
  * Physical addresses of this process's mappings from /proc/self/pagemap (Documentation/admin-guide/mm/pagemap.rst). One read for
  * a whole mapping, then a table lookup. A fact of the moment for ordinary memory: the kernel may move or swap its pages.
  */
-
 import { SystemError } from "../ffi/errors.ts";
 import { closeFile, openFile, readAt } from "../ffi/files.ts";
 import { type Mapping, PAGE_BYTES } from "../ffi/mapping.ts";

@@ -1,5 +1,4 @@
 /** From an offset or an address of any process to all the addresses of that byte: what `physring v2p` prints. */
-
 import { PhysringError, SystemError } from "../ffi/errors.ts";
 import { closeFile, fileStatus, openFile } from "../ffi/files.ts";
 import { PAGE_BYTES } from "../ffi/mapping.ts";

@@ -1,5 +1,4 @@
 /** Creating, opening and checking a latest-value cell (PROTOCOL.md §13). Nothing here runs per value. */
-
 import { fetchAnd } from "../memory/atomics.ts";
 import type { DirectoryEntry } from "../memory/directory.ts";
 import { LINE_BYTES, ObjectKind, WORD_BYTES } from "../memory/layout.ts";

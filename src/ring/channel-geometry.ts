@@ -1,7 +1,8 @@
 /** Creating, opening and checking the geometry of a channel (PROTOCOL.md §7). Nothing here runs per frame. */
 import { regionOffset } from "../memory/brands.ts";
 import type { DirectoryEntry } from "../memory/directory.ts";
-import { Directory, ObjectKind, WORD_BYTES } from "../memory/layout.ts";
+import { Directory, LINE_BYTES, ObjectKind, WORD_BYTES } from "../memory/layout.ts";
+import { roundUp } from "../memory/numbers.ts";
 import type { Region } from "../memory/region.ts";
 import { ArgumentError, CorruptError } from "./errors.ts";
 import {
@@ -12,9 +13,10 @@ import {
   Policy,
   type PolicyName,
   RingLayout,
+  StallAction,
+  type StallActionName,
 } from "./layout.ts";
 import { Pool } from "./pool.ts";
-import { StallAction, type StallActionName } from "./records-layout.ts";
 import { checkRingShape, readRing, ringSizeBytes, writeRing } from "./ring-geometry.ts";
 import { readStallShape, type StallShape } from "./stall-shape.ts";
 
@@ -115,7 +117,7 @@ function laneShape(capacity: number): { slotBytes: number; capacity: number } {
 }
 
 function laneStride(capacity: number): number {
-  return Math.ceil(ringSizeBytes(laneShape(capacity)) / 128) * 128;
+  return roundUp(ringSizeBytes(laneShape(capacity)), LINE_BYTES);
 }
 
 function lanesEnd(laneCount: number, laneBytes: number): number {
@@ -211,7 +213,7 @@ export function openChannelGeometry(region: Region, entry: DirectoryEntry): Chan
     words[ChannelLayout.lanesOffsetWord] === ChannelLayout.lanesOffset &&
     laneCount >= 1 &&
     laneCount <= ChannelLayout.maxLanes &&
-    laneBytes % 128 === 0 &&
+    laneBytes % LINE_BYTES === 0 &&
     laneBytes >= RingLayout.headerBytes &&
     history <= ChannelLayout.maxHistory &&
     historyOffset === (history > 0 ? lanesEnd(laneCount, laneBytes) : 0) &&

@@ -3,7 +3,6 @@
  * many rings it waits on. A wake-up costs a system call only when somebody sleeps.
  */
 import { chmodSync, rmSync } from "node:fs";
-import { MAX_TIMER_MS } from "../ffi/clock.ts";
 import { EventLoopReader } from "../ffi/event-loop-reader.ts";
 import { closeFile } from "../ffi/files.ts";
 import { futexWait, futexWake } from "../ffi/futex.ts";
@@ -48,6 +47,8 @@ const SLICE_MS = 50;
 /** The same where a publisher may have left its fence to us and the kernel does not help. */
 const SLICE_WITHOUT_FENCE_MS = 1;
 const SPIN_MS = 0.02;
+/** The longest a timer runs, in milliseconds: with a longer one it would end at once. Longer limits (24.8 days) are none. */
+export const MAX_TIMER_MS = 2 ** 31 - 1;
 const SPINS_PER_CLOCK_READ = 32;
 /** Pause before reading the doorbell's socket again after it seemed to end. */
 const RESUME_MS = 1;

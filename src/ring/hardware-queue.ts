@@ -2,7 +2,6 @@
  * The host's object of a hardware queue (PROTOCOL.md §10.8): geometry, owner, and the table of blocks that the hardware holds. While a command is
  * under way its blocks are the device's (bit 31 of `holders`), not the process's: if that dies, they wait for the queue to stop.
  */
-
 import { compareAndSwap, loadAcquire, loadHint, storePlain, storeRelease } from "../memory/atomics.ts";
 import { regionOffset } from "../memory/brands.ts";
 import type { DirectoryEntry } from "../memory/directory.ts";

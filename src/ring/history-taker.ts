@@ -6,10 +6,11 @@ import { fenceLoads, fetchAnd, fetchOr, loadAcquire, loadHint, pause } from "../
 import type { ChannelGeometry } from "./channel-geometry.ts";
 import { headIndex, isClaimed, usedSlots } from "./drop-oldest.ts";
 import { CorruptError } from "./errors.ts";
-import { slotSequence } from "./lane-slot.ts";
+import { slotSequence, wideNumber } from "./lane-slot.ts";
 import { ChannelLayout, LaneSlotLayout, RingLayout } from "./layout.ts";
 import { ownerParticipant } from "./owner.ts";
 import type { Participant } from "./participant.ts";
+import { MOST_CHANGES } from "./pool.ts";
 
 /** A send takes its producer a few microseconds, unless it is stopped there or somebody else has its processor: wait some 150 ms. */
 const SEND_SPINS = 1 << 20;
@@ -73,15 +74,13 @@ function firstFor(
     if (loadHint(lane, slot + LaneSlotLayout.receiverWord) !== owner) continue;
     const low = loadHint(lane, slot + LaneSlotLayout.sequenceLowWord);
     const high = loadHint(lane, slot + LaneSlotLayout.sequenceHighWord);
-    return (low >>> 0) + (high & 0x1f_ffff) * 2 ** 32;
+    return wideNumber(low, high);
   }
   return Number.POSITIVE_INFINITY;
 }
 
 const Taken = { yes: 0, leftOut: 1, gone: 2 } as const;
 type TakenCode = (typeof Taken)[keyof typeof Taken];
-/** Every failed CAS means that somebody else let go or took; more of them than this is nobody's work. */
-const TAKE_TRIES = 1024;
 
 /** Takes up to `most` frames for one joiner. */
 export class HistoryTaker {
@@ -166,7 +165,7 @@ export class HistoryTaker {
   #addBit(block: number, producerBit: number): TakenCode {
     const { pool } = this.#channel;
     const { bit } = this.#participant;
-    for (let tries = 0; tries < TAKE_TRIES; tries++) {
+    for (let tries = 0; tries < MOST_CHANGES; tries++) {
       const holders = pool.holders(block);
       if ((holders & producerBit) === 0) return Taken.gone;
       if ((holders & bit) !== 0) return Taken.leftOut;

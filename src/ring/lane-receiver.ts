@@ -15,7 +15,7 @@ import type { ChannelGeometry } from "./channel-geometry.ts";
 import { headIndex, headWord, isClaimed, usedSlots } from "./drop-oldest.ts";
 import { CorruptError, EvictedError, InUseError, SameHandleError } from "./errors.ts";
 import { HistoryTaker, waitForSend } from "./history-taker.ts";
-import { slotSequence } from "./lane-slot.ts";
+import { slotSequence, wideNumber } from "./lane-slot.ts";
 import { ChannelLayout, LaneSlotLayout, OwnerWord, RingLayout } from "./layout.ts";
 import { attachmentOf, attachOwner, detachOwner, markBusy, ownerParticipant } from "./owner.ts";
 import type { Participant } from "./participant.ts";
@@ -132,7 +132,10 @@ export class LaneReceiver {
     return false;
   }
 
-  /** Tells a producer that watches for stalls that we are at work. Single writer: this consumer, while the lane is its own. */
+  /**
+   * Tells a producer that watches for stalls that we are at work. Single writer: this consumer, while the lane is its own; one that is evicted
+   * just now may write once more, which a stall watch takes for its successor's work.
+   */
   #countFromHistory(): void {
     const words = this.#words;
     const word = RingLayout.fromHistoryWord;
@@ -293,9 +296,9 @@ export class LaneReceiver {
   }
 
   get timestampNs(): number {
-    return (
-      (this.#slot[LaneSlotLayout.timestampLowWord]! >>> 0) +
-      (this.#slot[LaneSlotLayout.timestampHighWord]! & 0x1f_ffff) * 2 ** 32
+    return wideNumber(
+      this.#slot[LaneSlotLayout.timestampLowWord]!,
+      this.#slot[LaneSlotLayout.timestampHighWord]!,
     );
   }
 

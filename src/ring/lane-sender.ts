@@ -9,7 +9,7 @@ import { Claim, type Claimant, claimOldest, usedSlots } from "./drop-oldest.ts";
 import { BackpressureError, CorruptError, FrameSharedError, InUseError, SameHandleError } from "./errors.ts";
 import { evictConsumer } from "./eviction.ts";
 import { HistoryKeeper } from "./history-keeper.ts";
-import { type SendFields, writeLaneSlot } from "./lane-slot.ts";
+import { type SendFields, wideNumber, writeLaneSlot } from "./lane-slot.ts";
 import { ChannelLayout, RingLayout } from "./layout.ts";
 import { attachmentOf, attachOwner, detachOwner, ownerParticipant, receiverOf } from "./owner.ts";
 import type { Participant } from "./participant.ts";
@@ -108,9 +108,10 @@ export class LaneSender implements Claimant {
     for (let lane = 0; lane < channel.lanes.length; lane++) {
       sender.#tails[lane] = loadAcquire(channel.lanes[lane]!, RingLayout.tailWord);
     }
-    const low = loadHint(channel.words, ChannelLayout.sequenceLowWord) >>> 0;
-    const high = loadHint(channel.words, ChannelLayout.sequenceHighWord) & 0x1f_ffff;
-    sender.#sequence = low + high * 2 ** 32;
+    sender.#sequence = wideNumber(
+      loadHint(channel.words, ChannelLayout.sequenceLowWord),
+      loadHint(channel.words, ChannelLayout.sequenceHighWord),
+    );
     if (channel.history > 0) sender.#history = HistoryKeeper.attach(channel, participant);
     storeRelease(channel.words, ChannelLayout.endedWord, ChannelLayout.endedOpen);
     return sender;

@@ -40,10 +40,15 @@ export function writeLaneSlot(
   storePlain(words, slot + LaneSlotLayout.receiverCountWord, receiverCount);
 }
 
+/** What two words say, low first; never more than a double can say exactly. */
+export function wideNumber(low: number, high: number): number {
+  return (low >>> 0) + (high & 0x1f_ffff) * 2 ** 32;
+}
+
 /** Sequence number in the slot copied to word `slot`. */
 export function slotSequence(words: Int32Array, slot: number): number {
-  return (
-    (words[slot + LaneSlotLayout.sequenceLowWord]! >>> 0) +
-    (words[slot + LaneSlotLayout.sequenceHighWord]! & 0x1f_ffff) * 2 ** 32
+  return wideNumber(
+    words[slot + LaneSlotLayout.sequenceLowWord]!,
+    words[slot + LaneSlotLayout.sequenceHighWord]!,
   );
 }

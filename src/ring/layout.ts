@@ -182,3 +182,7 @@ export type PolicyName = keyof typeof Policy;
 /** Who gets a frame: every attached consumer, or one of them; stored in the channel. */
 export const Delivery = { all: 0, one: 1 } as const;
 export type DeliveryName = keyof typeof Delivery;
+
+/** What happens to a consumer that holds the producer up for too long; stored in the object. */
+export const StallAction = { none: 0, evict: 1, error: 2 } as const;
+export type StallActionName = keyof typeof StallAction;

@@ -2,7 +2,6 @@
  * The block pool: equal blocks with a bitmap of holders each (PROTOCOL.md §6). Every step is one atomic word; who may take
  * which step is the whole protocol, so the steps are named after its table.
  */
-
 import type { AppearOptions } from "../memory/appear.ts";
 import {
   compareAndSwap,
@@ -40,7 +39,7 @@ export interface PoolShape {
 }
 
 /** So many changes of one block's holders while one step is tried are nobody's honest work. */
-const MOST_CHANGES = 1024;
+export const MOST_CHANGES = 1024;
 
 function layoutOf(geometry: PoolGeometry): { metaOffset: number; blocksOffset: number; sizeBytes: number } {
   const metaOffset = PoolLayout.controlOffset + geometry.blockCount * LINE_BYTES;

@@ -2,11 +2,11 @@
 import { regionOffset } from "../memory/brands.ts";
 import type { DirectoryEntry } from "../memory/directory.ts";
 import { LINE_BYTES, ObjectKind, WORD_BYTES } from "../memory/layout.ts";
+import { roundUp } from "../memory/numbers.ts";
 import type { Region } from "../memory/region.ts";
 import { ArgumentError, CorruptError } from "./errors.ts";
-import { Policy, type PolicyName, RingLayout } from "./layout.ts";
+import { Policy, type PolicyName, RingLayout, StallAction } from "./layout.ts";
 import { ConsumersMode, type ConsumersModeName, QueueLayout } from "./queue-layout.ts";
-import { StallAction } from "./records-layout.ts";
 import {
   checkRingShape,
   type RingGeometry,
@@ -36,7 +36,7 @@ export interface QueueGeometry extends QueueShape {
 }
 
 function laneStrideBytes(shape: RingShape): number {
-  return Math.ceil(ringSizeBytes(shape) / LINE_BYTES) * LINE_BYTES;
+  return roundUp(ringSizeBytes(shape), LINE_BYTES);
 }
 
 function hasSharedHeads(shape: Pick<QueueShape, "consumers" | "policy" | "stallAction">): boolean {

@@ -1,12 +1,11 @@
 /** Consumers of a work queue that stand still while a producer waits for room (PROTOCOL.md §11 "Stalled consumers"). Nothing here runs per message. */
 import { compareAndSwap, loadAcquire, loadHint, storePlain } from "../memory/atomics.ts";
+import { ParticipantRecord } from "../memory/layout.ts";
 import { RingLayout } from "./layout.ts";
 import type { Participant } from "./participant.ts";
 import type { QueueGeometry } from "./queue-geometry.ts";
 import { QueueLayout } from "./queue-layout.ts";
 import { StallWatch } from "./stall-watch.ts";
-
-const PARTICIPANTS = 31;
 
 /** What one producer sees of them, at its lane. */
 export class QueueStalls {
@@ -53,9 +52,9 @@ export class QueueStalls {
     const { words } = this.queue;
     if (!compareAndSwap(words, QueueLayout.consumersWord, consumers, 0)) return;
     // Whoever comes back has all of the time again.
-    this.watch.hasStalled(0, this.headsTogether(), 0);
+    this.watch.forget(0);
     const { ringer } = this.participant;
-    for (let one = 0; one < PARTICIPANTS; one++) {
+    for (let one = 0; one < ParticipantRecord.capacity; one++) {
       if ((consumers & (1 << one)) === 0) continue;
       this.countEvicted();
       ringer.ring(one);

@@ -1,23 +1,16 @@
 /** Creating, opening and checking the geometry of records (PROTOCOL.md §12). Nothing here runs per message. */
-
 import { type RegionOffset, regionOffset } from "../memory/brands.ts";
 import type { DirectoryEntry } from "../memory/directory.ts";
 import { LINE_BYTES, ObjectKind, WORD_BYTES } from "../memory/layout.ts";
 import { isPowerOfTwo, isWithin, roundUp } from "../memory/numbers.ts";
 import type { Region } from "../memory/region.ts";
 import { ArgumentError, CorruptError } from "./errors.ts";
-import { Policy, type PolicyName } from "./layout.ts";
-import {
-  RecordHeader,
-  RecordsLayout,
-  RecordsMode,
-  type RecordsModeName,
-  StallAction,
-  type StallActionName,
-} from "./records-layout.ts";
+import { Policy, type PolicyName, StallAction } from "./layout.ts";
+import { RecordHeader, RecordsLayout, RecordsMode, type RecordsModeName } from "./records-layout.ts";
+import { readStallShape, type StallShape } from "./stall-shape.ts";
 
 /** Shape of records, fixed at creation and stored in the segment. */
-export interface RecordsShape {
+export interface RecordsShape extends StallShape {
   /** A power of two from 4096 to 2^30. The largest record is half of it, less 8 bytes. */
   readonly capacityBytes: number;
   readonly mode: RecordsModeName;
@@ -27,9 +20,6 @@ export interface RecordsShape {
   readonly policy: PolicyName;
   /** A new consumer may start with so many of the last records, 0 to 32768, as far as they fit half the capacity. */
   readonly history: number;
-  /** Milliseconds for which a live consumer may stand still while the producer waits for it; 0: for ever. */
-  readonly stallTimeoutMs: number;
-  readonly stallAction: StallActionName;
   /** Bytes for the layers above, fixed like everything else here; at most 65536. */
   readonly annotation: Uint8Array;
 }
@@ -57,7 +47,7 @@ const LOSSY_MAX_DEFAULT_INDEX = 4096;
 
 /** What is wrong with a shape, or null. */
 function fault(shape: RecordsShape): string | null {
-  const { capacityBytes, maxConsumers, history, stallTimeoutMs, annotation } = shape;
+  const { capacityBytes, maxConsumers, history, annotation } = shape;
   const lossy = shape.mode === "lossy";
   if (
     !isPowerOfTwo(capacityBytes) ||
@@ -75,9 +65,6 @@ function fault(shape: RecordsShape): string | null {
     return `history ${history} is not 0 to ${RecordsLayout.maxHistory}`;
   if (annotation.length > RecordsLayout.maxAnnotationBytes)
     return `an annotation of ${annotation.length} bytes is larger than ${RecordsLayout.maxAnnotationBytes}`;
-  if (!(shape.stallAction in StallAction)) return `stallAction ${shape.stallAction} is none, evict or error`;
-  if (!isWithin(stallTimeoutMs, 0, 2 ** 31 - 1) || stallTimeoutMs > 0 !== (shape.stallAction !== "none"))
-    return `stallTimeoutMs ${stallTimeoutMs} with stallAction ${shape.stallAction}: whole milliseconds and an action, or neither`;
   return null;
 }
 
@@ -169,11 +156,14 @@ export function readRecords(
   const number = (word: number): number => header[word]! >>> 0;
   const mode = nameOf(RecordsMode, number(RecordsLayout.modeWord));
   const policy = nameOf(Policy, number(RecordsLayout.policyWord));
-  const stallAction = nameOf(StallAction, number(RecordsLayout.stallActionWord));
+  const stalls = readStallShape(
+    number(RecordsLayout.stallTimeoutMsWord),
+    number(RecordsLayout.stallActionWord),
+  );
   const intactHeader =
     number(RecordsLayout.magicWord) === RecordsLayout.magic &&
     number(RecordsLayout.versionWord) === RecordsLayout.version;
-  if (!intactHeader || mode === "?" || policy === "?" || stallAction === "?")
+  if (!intactHeader || mode === "?" || policy === "?" || stalls === null)
     throw new CorruptError(`records ${name}: geometry`);
   const shape: RecordsShape = {
     capacityBytes: number(RecordsLayout.capacityBytesWord),
@@ -181,8 +171,7 @@ export function readRecords(
     mode,
     policy,
     history: number(RecordsLayout.historyCountWord),
-    stallTimeoutMs: number(RecordsLayout.stallTimeoutMsWord),
-    stallAction,
+    ...stalls,
     annotation: new Uint8Array(0),
   };
   const indexCount = number(RecordsLayout.indexCountWord);

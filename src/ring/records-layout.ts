@@ -83,10 +83,6 @@ export const RecordHeader = {
 export const RecordsMode = { reliable: 0, lossy: 1 } as const;
 export type RecordsModeName = keyof typeof RecordsMode;
 
-/** What happens to a consumer that holds the producer up for too long; stored in the object. */
-export const StallAction = { none: 0, evict: 1, error: 2 } as const;
-export type StallActionName = keyof typeof StallAction;
-
 /** Word index of the owner of cursor `k`. */
 export function cursorOwnerWord(k: number): number {
   return (RecordsLayout.firstCursorWord + k * RecordsLayout.cursorWords) | 0;

@@ -1,5 +1,4 @@
 /** Creating, opening and checking the geometry of a ring (PROTOCOL.md §5). Nothing here runs per message. */
-
 import type { RegionOffset } from "../memory/brands.ts";
 import type { DirectoryEntry } from "../memory/directory.ts";
 import { ObjectKind, WORD_BYTES } from "../memory/layout.ts";

@@ -5,7 +5,6 @@
  *     using tx = ring.producer();
  *     const rx = Ring.open(region, "commands").consumer();                               // another
  */
-
 import type { AppearOptions } from "../memory/appear.ts";
 import { loadAfterFence } from "../memory/atomics.ts";
 import type { DirectoryEntry } from "../memory/directory.ts";

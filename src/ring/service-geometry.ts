@@ -1,5 +1,4 @@
 /** Creating, opening and checking the geometry of a service (PROTOCOL.md §14). Nothing here runs per request. */
-
 import { type RegionOffset, regionOffset } from "../memory/brands.ts";
 import type { DirectoryEntry } from "../memory/directory.ts";
 import { LINE_BYTES, ObjectKind, WORD_BYTES } from "../memory/layout.ts";

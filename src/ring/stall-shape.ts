@@ -1,7 +1,6 @@
-/** What is done about live consumers that stand still, as channels and queues store it (PROTOCOL.md §7.5, §11). */
+/** What is done about live consumers that stand still, as channels, queues and records store it (PROTOCOL.md §7.5, §11, §12). */
 import { ArgumentError } from "./errors.ts";
-import type { PolicyName } from "./layout.ts";
-import { StallAction, type StallActionName } from "./records-layout.ts";
+import { type PolicyName, StallAction, type StallActionName } from "./layout.ts";
 
 const MAX_STALL_TIMEOUT_MS = 2 ** 31 - 1;
 
@@ -16,8 +15,8 @@ export interface StallOptions {
   readonly stallAction?: "evict" | "error";
 }
 
-/** @throws ArgumentError naming the limits */
-export function stallShapeOf(options: StallOptions, policy: PolicyName): StallShape {
+/** `policy`: of an object whose producer looks for stalled consumers only where it waits. @throws ArgumentError naming the limits */
+export function stallShapeOf(options: StallOptions, policy: PolicyName = "block"): StallShape {
   const stallTimeoutMs = options.stallTimeoutMs ?? 0;
   const stallAction = stallTimeoutMs === 0 ? "none" : (options.stallAction ?? "evict");
   if (!Number.isInteger(stallTimeoutMs) || stallTimeoutMs < 0 || stallTimeoutMs > MAX_STALL_TIMEOUT_MS)
@@ -34,7 +33,7 @@ export function stallShapeOf(options: StallOptions, policy: PolicyName): StallSh
 export function readStallShape(
   timeoutWord: number,
   actionWord: number,
-  policy: PolicyName,
+  policy: PolicyName = "block",
 ): StallShape | null {
   const stallTimeoutMs = timeoutWord >>> 0;
   const names = Object.keys(StallAction) as StallActionName[];

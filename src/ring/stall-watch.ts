@@ -35,6 +35,11 @@ export class StallWatch {
     return this.#stoodMs[obstacle]!;
   }
 
+  /** From the next look on the obstacle has all of the time again. */
+  forget(obstacle: number): void {
+    this.#stoodMs[obstacle] = -1;
+  }
+
   /** True when the obstacle has reached the limit. */
   hasStalled(obstacle: number, first: number, second: number): boolean {
     const nowMs = performance.now();

@@ -1,5 +1,4 @@
 /** Runs `physring` and other scripts as a user would, with a shared-memory directory of their own. */
-
 import { expect } from "bun:test";
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";

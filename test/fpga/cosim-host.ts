@@ -2,7 +2,6 @@
  * A host process of the randomised co-simulation (cosim.ts): submits random commands to one queue, checks each result against the model, resets the queue now and
  * then, and may be killed at any moment. Prints what it has done as lines of JSON.
  */
-
 import { modelCrc32, modelFill, modelFilter, modelThreshold } from "../../src/cli/fpga/model.ts";
 import { PhysringError } from "../../src/ffi/errors.ts";
 import type { Block, BlockPart } from "../../src/fpga/block.ts";

@@ -1,5 +1,4 @@
 /** What becomes of a queue and its blocks when the process that owns them dies, closes its region, or the device goes. */
-
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { rmSync } from "node:fs";
 import type { Coherency } from "../../src/fpga/board.ts";

@@ -1,5 +1,4 @@
 /** Ring and pool calls allocate nothing, by the engine's heap statistics. */
-
 import { heapStats } from "bun:jsc";
 import { expect, test } from "bun:test";
 import { Channel } from "../../src/channel/channel.ts";

@@ -9,6 +9,7 @@ import { Participant } from "../../src/ring/participant.ts";
 import { Ring } from "../../src/ring/ring.ts";
 import { expectCode } from "../support/errors.ts";
 import { lines } from "../support/lines.ts";
+import { Patience } from "../support/patience.ts";
 import { RegionPair } from "../support/regions.ts";
 
 const SURVIVOR = new URL("fixtures/survivor.ts", import.meta.url).pathname;
@@ -164,8 +165,10 @@ describe("a death", () => {
     let sending = false;
     const told: boolean[] = [];
     Participant.of(pair.a).onDeath(() => told.push(sending));
-    const untilMs = performance.now() + 200;
-    while (performance.now() < untilMs) {
+    // Until it was found and cleaned up behind.
+    const state = participantRecordWord(victim.participant);
+    const phase = (): number => pair.a.control.words[state]! & ParticipantRecord.phaseMask;
+    for (const patience = new Patience(5000); phase() === ParticipantRecord.phaseLive && !patience.isOver; ) {
       using frame = tx.loan();
       sending = true;
       if (frame !== null) tx.send(frame);

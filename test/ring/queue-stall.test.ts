@@ -1,5 +1,5 @@
 /** Live consumers of a work queue that stand still: evicted, or an error for the producer (PROTOCOL.md §11); with processes that are stopped. */
-import { afterEach, describe, expect, test } from "bun:test";
+import { afterEach, describe, expect, spyOn, test } from "bun:test";
 import {
   EvictedError,
   InUseError,
@@ -12,6 +12,7 @@ import {
 } from "../../src/index.ts";
 import { QueueLayout } from "../../src/ring/queue-layout.ts";
 import { expectCode } from "../support/errors.ts";
+import { lines } from "../support/lines.ts";
 import { RegionPair } from "../support/regions.ts";
 
 const TAKER = new URL("fixtures/stopping-taker.ts", import.meta.url).pathname;
@@ -161,13 +162,7 @@ class Taker {
   }
 
   async #read(): Promise<void> {
-    let rest = "";
-    const decoder = new TextDecoder();
-    for await (const chunk of this.process.stdout) {
-      const parts = (rest + decoder.decode(chunk, { stream: true })).split("\n");
-      rest = parts.pop()!;
-      this.lines.push(...parts);
-    }
+    for await (const line of lines(this.process.stdout)) this.lines.push(line);
   }
 
   get values(): number[] {
@@ -197,6 +192,27 @@ async function sendUpTo(tx: QueueProducer, first: number, last: number): Promise
     tx.commit(1);
   }
 }
+
+test("who was evicted and comes back has all of the time again", () => {
+  using pair = new RegionPair("qstall");
+  const { queue, tx } = gated(pair, { stallTimeoutMs: 20 });
+  while (queue.counters.evicted === 0) expect(tx.reserve(1)).toBe(0);
+  using back = Queue.open(pair.b, "q").taker();
+  expect(tx.reserve(1)).toBe(0); // looks at the consumers
+  expect(queue.counters.evicted).toBe(1);
+  expect(back.take(1)).toBe(1);
+});
+
+test("a wait for room ends with its region", () => {
+  using pair = new RegionPair("qstall");
+  const { tx } = gated(pair, { stallTimeoutMs: 60_000 });
+  const block = spyOn(tx.participant.doorbell, "block").mockImplementation(() => {
+    pair.a.close(); // as a listener of deaths may, inside
+    return false;
+  });
+  expect(tx.block()).toBe(false);
+  expect(block).toHaveBeenCalledTimes(1);
+});
 
 test("one who works on another producer's lane is not stalled", () => {
   using pair = new RegionPair("qstall");

@@ -2,7 +2,15 @@
  * A frame channel with history, or one that evicts, in the kill test: one producer, three consumers that join again and again. Each stay gets the
  * last frames first, whole, in order and (policy `block`, nobody evicted) without a hole up to the newest; afterwards no block is missing.
  */
-import { Channel, EvictedError, type FrameConsumer, type Region } from "../../src/index.ts";
+import {
+  Channel,
+  EvictedError,
+  type FrameConsumer,
+  type FrameProducer,
+  Region,
+  WaitTimeoutError,
+} from "../../src/index.ts";
+import { Patience } from "../support/patience.ts";
 import type { Random } from "../support/random.ts";
 import { type Actor, PATIENCE_MS, ready, strategyOf } from "./actor-roles.ts";
 import { Ledger } from "./ledger.ts";
@@ -13,6 +21,7 @@ const NAME = "h";
 const CONSUMERS = 3;
 const FRAME_BYTES = 256;
 const STALL_MS = 10;
+const EVICTION_MS = 5000;
 
 async function produce(actor: Actor, region: Region): Promise<void> {
   const { incarnation, wait } = actor.options;
@@ -181,7 +190,25 @@ function verify({ region }: Aftermath): string[] {
   }
   if (blockCount - channel.pool.countFree() !== channel.history)
     faults.push("not as many blocks kept as asked for");
+  if (channel.geometry.stallAction === "evict") faults.push(...idler(tx, region));
   return faults;
+}
+
+/** Whoever stands still is still evicted. */
+function idler(tx: FrameProducer, region: Region): string[] {
+  const { evicted } = tx.counters;
+  using other = Region.open(region.name);
+  Channel.open(other, NAME).consumer();
+  for (const patience = new Patience(EVICTION_MS); tx.counters.evicted === evicted; ) {
+    if (patience.isOver) return [`a consumer that takes nothing was not evicted in ${EVICTION_MS} ms`];
+    try {
+      using frame = tx.loan({ timeoutMs: STALL_MS })!;
+      tx.send(frame, { timeoutMs: STALL_MS });
+    } catch (error) {
+      if (!(error instanceof WaitTimeoutError)) throw error;
+    }
+  }
+  return [];
 }
 
 function topology(name: string, make: (region: Region, random: Random) => void): Topology {

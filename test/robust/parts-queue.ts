@@ -11,6 +11,7 @@ import {
   type RingProducer,
 } from "../../src/index.ts";
 import { RingLayout } from "../../src/ring/layout.ts";
+import { Patience } from "../support/patience.ts";
 import type { Random } from "../support/random.ts";
 import { type Actor, PATIENCE_MS, ready, strategyOf } from "./actor-roles.ts";
 import { Ledger, MOST_NUMBERS } from "./ledger.ts";
@@ -21,6 +22,7 @@ export const SLOT_BYTES = 32;
 const SLOT_WORDS = SLOT_BYTES / 4;
 const PRODUCERS = 3;
 const STALL_MS = 10;
+const EVICTION_MS = 5000;
 export const BURST = 8;
 
 /** Word k of a message; words 0 and 1 are its incarnation and number. */
@@ -195,7 +197,21 @@ function verify({ region, ledger, kills }: Aftermath): string[] {
     faults.push(`${missing} messages are lost; the dead held ${held} at most, ${droppedOldest} were dropped`);
   }
   faults.push(...newcomers(region));
+  if (queue.geometry.stallAction === "evict") faults.push(...idler(region));
   return faults;
+}
+
+/** Whoever stands still is still evicted. */
+function idler(region: Region): string[] {
+  const queue = Queue.open(region, NAME);
+  const { evicted } = queue.counters;
+  using _idle = consumerOf(region);
+  using tx = queue.producer();
+  for (const patience = new Patience(EVICTION_MS); queue.counters.evicted === evicted; ) {
+    tx.commit(tx.reserve(1));
+    if (patience.isOver) return [`a consumer that takes nothing was not evicted in ${EVICTION_MS} ms`];
+  }
+  return [];
 }
 
 /** Every lane can be taken, and a message passes each. */

@@ -2,7 +2,6 @@
  * Writes nonsense into a live region: dumb (any word, any value) and smart (the words that matter, values that nearly make sense).
  * Works on a raw mapping of its own, so it sees no more of the protocol than a hostile peer does. Frame payloads are left alone.
  */
-
 import type { DirectoryEntry } from "../../src/memory/directory.ts";
 import {
   Control,

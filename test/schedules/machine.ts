@@ -5,7 +5,6 @@
  * order (a release after everything before it), and a plain load may have been done early: it returns any value that its
  * word had since the thread's last acquire or fence. `sc`: no buffers. One time line of all drained stores makes that definite.
  */
-
 import type { Director } from "./director.ts";
 
 export type Model = "sc" | "tso" | "arm";

@@ -1,5 +1,4 @@
 /** The module, its buffers, who may open them, and the IOMMU. */
-
 import { binaryBytes } from "../kmod/status.ts";
 import { installCommand } from "../system/distribution.ts";
 import type { BufferReport } from "../system/udmabuf.ts";

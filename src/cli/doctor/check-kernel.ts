@@ -1,5 +1,4 @@
 /** The kernel's options and arguments. */
-
 import { bootArgumentFix } from "./boot-fix.ts";
 import { type Check, type CheckGroup, finding, ok } from "./check.ts";
 import type { DoctorFacts } from "./facts.ts";

@@ -1,5 +1,4 @@
 /** `physring doctor`: what works on this machine, and what to do about what does not. */
-
 import { PhysringError } from "../../ffi/errors.ts";
 import { parseSize } from "../../memory/size.ts";
 import { type CommandSpec, helpText, parseOptions, UsageError } from "../options.ts";
