@@ -15,6 +15,10 @@ export class StallWatch {
     return 0;
   }
 
+  forget(obstacle: number): void {
+    this.#seen.delete(obstacle);
+  }
+
   hasStalled(obstacle: number, first: number, second: number): boolean {
     const seen = this.#seen.get(obstacle);
     const looks = seen?.first === first && seen.second === second ? seen.looks + 1 : 0;
