@@ -1,5 +1,5 @@
 /* 64-byte round trips: roundtrip ping|pong FILE offset= back= capacity= mode= idleUs= warm= count=
- * mode 0 spin, 1 spin for 20 us then futex, 2 event loop (epoll on a datagram socket).
+ * mode 0 spin, 1 spin for 20 us then futex, 2 event loop (epoll on an eventfd).
  * ping prints one line: its checksum, the time of all trips and the percentiles of their latencies in nanoseconds. */
 #include "doorbell.h"
 #include "ring.h"
