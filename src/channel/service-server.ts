@@ -1,5 +1,6 @@
 /** The server of a service: takes requests of all clients in turn, and answers. */
-import { loadAcquire, loadHint, storePlain } from "../memory/atomics.ts";
+import { loadAcquire } from "../memory/atomics.ts";
+import { addToCounter } from "../ring/counters.ts";
 import type { Condition } from "../ring/doorbell.ts";
 import { ArgumentError, WaitTimeoutError } from "../ring/errors.ts";
 import { detachOwner } from "../ring/owner.ts";
@@ -275,7 +276,7 @@ export class ServiceServer<Request = unknown, Response = unknown>
   }
 
   #count(word: number): void {
-    storePlain(this.#service.words, word, (loadHint(this.#service.words, word) + 1) | 0);
+    addToCounter(this.#service.words, word);
   }
 
   #assertOpen(): void {

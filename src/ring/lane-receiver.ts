@@ -8,10 +8,10 @@ import {
   loadAfterFence,
   loadHint,
   pause,
-  storePlain,
   storeRelease,
 } from "../memory/atomics.ts";
 import type { ChannelGeometry } from "./channel-geometry.ts";
+import { addToCounter } from "./counters.ts";
 import { headIndex, headWord, isClaimed, usedSlots } from "./drop-oldest.ts";
 import { CorruptError, EvictedError, InUseError, SameHandleError } from "./errors.ts";
 import { HistoryTaker, waitForSend } from "./history-taker.ts";
@@ -137,9 +137,7 @@ export class LaneReceiver {
    * just now may write once more, which a stall watch takes for its successor's work.
    */
   #countFromHistory(): void {
-    const words = this.#words;
-    const word = RingLayout.fromHistoryWord;
-    if (!this.isEvicted()) storePlain(words, word, (loadHint(words, word) + 1) | 0);
+    if (!this.isEvicted()) addToCounter(this.#words, RingLayout.fromHistoryWord);
   }
 
   #ringProducer(): void {
@@ -254,8 +252,7 @@ export class LaneReceiver {
   }
 
   #reject(): void {
-    const words = this.#words;
-    storePlain(words, RingLayout.rejectedWord, (loadHint(words, RingLayout.rejectedWord) + 1) | 0);
+    addToCounter(this.#words, RingLayout.rejectedWord);
   }
 
   /** This stay on this lane, as the sender's observer is told of it. */

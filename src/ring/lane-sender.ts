@@ -5,51 +5,22 @@
 import { monotonicNs } from "../ffi/clock.ts";
 import { loadAcquire, loadAfterFence, loadHint, pause, storePlain, storeRelease } from "../memory/atomics.ts";
 import type { ChannelGeometry } from "./channel-geometry.ts";
+import { addToCounter } from "./counters.ts";
 import { Claim, type Claimant, claimOldest, usedSlots } from "./drop-oldest.ts";
 import { BackpressureError, CorruptError, FrameSharedError, InUseError, SameHandleError } from "./errors.ts";
-import { evictConsumer } from "./eviction.ts";
 import { HistoryKeeper } from "./history-keeper.ts";
 import { type SendFields, wideNumber, writeLaneSlot } from "./lane-slot.ts";
 import { ChannelLayout, RingLayout } from "./layout.ts";
 import { attachmentOf, attachOwner, detachOwner, ownerParticipant, receiverOf } from "./owner.ts";
 import type { Participant } from "./participant.ts";
-import { StallWatch } from "./stall-watch.ts";
-
-/** Outcome of a send that did not throw. */
-export const SendResult = {
-  /** Published to at least one lane. */
-  sent: 0,
-  /** Dropped by policy, or nobody is attached: the block was released. */
-  dropped: 1,
-  /** No room under policy `block`: nothing happened, wait and try again. */
-  full: 2,
-} as const;
-export type SendResultCode = (typeof SendResult)[keyof typeof SendResult];
-
-/** Told, synchronously, who gets which frame. For exact accounting; `attachment` is {@link LaneReceiver.attachment}. */
-export interface SendObserver {
-  /** The block of the frame being sent went to this consumer. */
-  published(block: number, attachment: number): void;
-  /** The oldest frame of this consumer, in this block, was dropped before the consumer took it. */
-  takenBack(block: number, attachment: number): void;
-  /** The consumer of this lane does not get the frame being sent: its lane is full. */
-  missed(lane: number): void;
-}
+import { type SendObserver, SendResult, type SendResultCode } from "./send-result.ts";
+import { StalledLanes } from "./stalled-lanes.ts";
 
 const NO_LANE = -1;
 const NOBODY = 0;
 const NO_BLOCK = -1;
-/** Holders that are participants. */
-const PARTICIPANT_HOLDERS = 0x7fff_ffff;
 /** Some 5 µs; a sender preempted just there is waited for asleep. */
 const ALONE_SPINS = 128;
-const PROGRESS_FACTOR = 0x9e3779b1;
-
-/** Changes when the consumer of the lane takes a frame, from the lane or from a history. */
-function progressOf(lane: Int32Array): number {
-  const fromHistory = loadHint(lane, RingLayout.fromHistoryWord);
-  return (loadAcquire(lane, RingLayout.headWord) + Math.imul(fromHistory, PROGRESS_FACTOR)) | 0;
-}
 
 /** Producer of a channel. One per channel at a time. Also the {@link Condition} "what the last send lacked is there". */
 export class LaneSender implements Claimant {
@@ -68,8 +39,8 @@ export class LaneSender implements Claimant {
   #nextLane = 0;
   #sequence = 0;
   #attached = true;
-  /** One obstacle for each lane, and the pool. Null: stalled consumers may gate us for ever. */
-  readonly #stalls: StallWatch | null;
+  /** Null: stalled consumers may gate us for ever. */
+  readonly #stalls: StalledLanes | null;
   /** Null: the channel has no history. */
   #history: HistoryKeeper | null = null;
   /** Of the frame being sent. */
@@ -81,10 +52,7 @@ export class LaneSender implements Claimant {
     this.#tails = new Int32Array(channel.lanes.length);
     this.#owners = new Int32Array(channel.lanes.length);
     this.#chosen = new Int32Array(channel.lanes.length);
-    this.#stalls =
-      channel.stallAction === "none"
-        ? null
-        : new StallWatch(channel.lanes.length + 1, channel.stallTimeoutMs);
+    this.#stalls = channel.stallAction === "none" ? null : new StalledLanes(channel, participant);
   }
 
   /** Becomes the channel's producer, going on where its last one stopped.
@@ -206,7 +174,7 @@ export class LaneSender implements Claimant {
         this.#finish(block, fields);
         this.#ringReceivers();
         this.#advanceSequence();
-        this.#count(ChannelLayout.publishedWord);
+        addToCounter(this.channel.words, ChannelLayout.publishedWord);
         return SendResult.sent;
       }
     }
@@ -248,7 +216,7 @@ export class LaneSender implements Claimant {
     if (this.#history !== null) this.#timestampNs = monotonicNs();
     this.#finish(block, fields);
     this.#advanceSequence();
-    this.#count(counterWord);
+    addToCounter(this.channel.words, counterWord);
     return SendResult.dropped;
   }
 
@@ -301,7 +269,7 @@ export class LaneSender implements Claimant {
   }
 
   #fail(lane: number): never {
-    this.#count(ChannelLayout.failedWord);
+    addToCounter(this.channel.words, ChannelLayout.failedWord);
     throw new BackpressureError(
       `channel ${this.channel.name}: lane ${lane} holds ${this.channel.laneCapacity} frames that nobody took`,
     );
@@ -315,7 +283,8 @@ export class LaneSender implements Claimant {
     if (!this.#isAttached(lane)) return false;
     if (this.channel.policy === "fail") this.#fail(lane);
     if (this.channel.policy === "drop-oldest") return this.dropOldest(lane) || this.#hasRoom(lane);
-    if (this.channel.policy === "drop-newest") this.#countLane(lane, RingLayout.droppedNewestWord);
+    if (this.channel.policy === "drop-newest")
+      addToCounter(this.channel.lanes[lane]!, RingLayout.droppedNewestWord);
     return false;
   }
 
@@ -324,21 +293,9 @@ export class LaneSender implements Claimant {
     return this.#stalls?.leftMs ?? Number.POSITIVE_INFINITY;
   }
 
-  /** True when the consumer of the lane has not moved for too long and was evicted. @throws StalledError by action `error` */
   #evictStalled(lane: number): boolean {
     if (this.#stalls === null) return false;
-    const words = this.channel.lanes[lane]!;
-    const owner = loadAcquire(words, RingLayout.consumerOwnerWord);
-    const receiver = receiverOf(owner);
-    if (receiver < 0 || !this.#stalls.hasStalled(lane, owner, progressOf(words))) return false;
-    if (this.channel.stallAction === "error") {
-      const what = `channel ${this.channel.name}: the consumer of lane ${lane}`;
-      throw this.participant.stalled(what, receiver, this.#stalls.stoodMs(lane));
-    }
-    if (!this.#evict(words, owner)) return false;
-    this.#count(ChannelLayout.evictedWord);
-    this.participant.ringer.ring(receiver);
-    return true;
+    return this.#stalls.evictStalled(lane, this);
   }
 
   /**
@@ -349,19 +306,8 @@ export class LaneSender implements Claimant {
     if (this.#stalls === null) return false;
     this.#stalls.startRound();
     if (this.#evictAllStalled()) return true;
-    const { pool } = this.channel;
-    let movement = 0;
-    let someone = 0;
-    for (let block = 0; block < pool.geometry.blockCount; block++) {
-      const holders = pool.holders(block);
-      movement = (Math.imul(movement, 31) + holders + pool.generation(block)) | 0;
-      someone |= holders;
-    }
-    const obstacle = this.channel.lanes.length;
-    const others = someone & ~this.participant.bit & PARTICIPANT_HOLDERS;
-    if (others === 0 || !this.#stalls.hasStalled(obstacle, movement, someone)) return false;
-    const what = `channel ${this.channel.name}: every block is held`;
-    throw this.participant.stalled(what, 31 - Math.clz32(others & -others), this.#stalls.stoodMs(obstacle));
+    this.#stalls.assertBlocksMove();
+    return false;
   }
 
   /** Like a send: who was evicted and joins again must not take from the history what is being taken back from it. */
@@ -374,15 +320,6 @@ export class LaneSender implements Claimant {
       return evicted;
     } finally {
       this.#history?.endSend();
-    }
-  }
-
-  #evict(lane: Int32Array, owner: number): boolean {
-    this.participant.enterSection();
-    try {
-      return evictConsumer(this.channel, lane, owner, this);
-    } finally {
-      this.participant.leaveSection();
     }
   }
 
@@ -403,7 +340,7 @@ export class LaneSender implements Claimant {
     if (claimed === Claim.none) return false;
     if (claimed === Claim.stale) return true;
     this.observer?.takenBack(claimed, attachmentOf(lane, owner));
-    this.#countLane(lane, RingLayout.droppedOldestWord);
+    addToCounter(this.channel.lanes[lane]!, RingLayout.droppedOldestWord);
     participant.ringer.ring(receiverOf(owner));
     return true;
   }
@@ -476,7 +413,7 @@ export class LaneSender implements Claimant {
     if (loadAcquire(words, RingLayout.consumerOwnerWord) !== owner) {
       this.channel.pool.clear(block, 1 << receiver, this.participant.ringer);
       storeRelease(words, RingLayout.preparedWord, this.#tails[lane]!);
-      this.#countLane(lane, RingLayout.undoneWord);
+      addToCounter(this.channel.lanes[lane]!, RingLayout.undoneWord);
       return false;
     }
     const tail = (this.#tails[lane]! + 1) | 0;
@@ -505,30 +442,20 @@ export class LaneSender implements Claimant {
     storePlain(words, ChannelLayout.sequenceHighWord, (next / 2 ** 32) | 0);
   }
 
-  /** Counters have one writer, the producer: a plain read and store. */
-  #count(word: number): void {
-    storePlain(this.channel.words, word, (loadHint(this.channel.words, word) + 1) | 0);
-  }
-
-  #countLane(lane: number, word: number): void {
-    const words = this.channel.lanes[lane]!;
-    storePlain(words, word, (loadHint(words, word) + 1) | 0);
-  }
-
   /** Counts a frame that could not even be loaned. */
   countDropped(): void {
     this.#advanceSequence();
-    this.#count(ChannelLayout.droppedWord);
+    addToCounter(this.channel.words, ChannelLayout.droppedWord);
   }
 
   /** Counts a loan that failed for want of a block. */
   countFailed(): void {
-    this.#count(ChannelLayout.failedWord);
+    addToCounter(this.channel.words, ChannelLayout.failedWord);
   }
 
   /** Counts a loan or a send that begins to wait. */
   countBlocked(): void {
-    this.#count(ChannelLayout.blockedWord);
+    addToCounter(this.channel.words, ChannelLayout.blockedWord);
   }
 
   /** Ends the stream: consumers see the end after the last frame. */

@@ -1,5 +1,5 @@
 /** The producing end of a work queue: the ring of its lane, the queue's policy, and waking one sleeper (PROTOCOL.md §11). */
-import { loadHint, storePlain } from "../memory/atomics.ts";
+import { addToCounter } from "./counters.ts";
 import { BackpressureError, CorruptError } from "./errors.ts";
 import { RingLayout } from "./layout.ts";
 import type { Participant } from "./participant.ts";
@@ -96,7 +96,7 @@ export class QueueProducer extends SpscProducer implements Disposable {
 
   /** Single writer: this lane's producer. */
   private count(word: number, by: number): void {
-    storePlain(this.words, word, (loadHint(this.words, word) + by) | 0);
+    addToCounter(this.words, word, by);
   }
 
   /**

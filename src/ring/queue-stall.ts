@@ -1,6 +1,7 @@
 /** Consumers of a work queue that stand still while a producer waits for room (PROTOCOL.md §11 "Stalled consumers"). Nothing here runs per message. */
-import { compareAndSwap, loadAcquire, loadHint, storePlain } from "../memory/atomics.ts";
+import { compareAndSwap, loadAcquire } from "../memory/atomics.ts";
 import { ParticipantRecord } from "../memory/layout.ts";
+import { addToCounter } from "./counters.ts";
 import { RingLayout } from "./layout.ts";
 import type { Participant } from "./participant.ts";
 import type { QueueGeometry } from "./queue-geometry.ts";
@@ -63,6 +64,6 @@ export class QueueStalls {
 
   /** Single writer: this lane's producer. */
   private countEvicted(): void {
-    storePlain(this.lane, RingLayout.evictedWord, (loadHint(this.lane, RingLayout.evictedWord) + 1) | 0);
+    addToCounter(this.lane, RingLayout.evictedWord);
   }
 }

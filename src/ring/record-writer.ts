@@ -22,6 +22,7 @@ import {
   storeRelease,
 } from "../memory/atomics.ts";
 import { LINE_BYTES } from "../memory/layout.ts";
+import { addToCounter } from "./counters.ts";
 import { ArgumentError, CorruptError } from "./errors.ts";
 import { OwnerWord } from "./layout.ts";
 import { receiverOf } from "./owner.ts";
@@ -340,7 +341,7 @@ export class RecordWriter {
 
   /** Adds one to a counter of the status line. Single writer: the producer. */
   count(word: number): void {
-    storePlain(this.words, word, (loadHint(this.words, word) + 1) | 0);
+    addToCounter(this.words, word);
   }
 
   /** Publishes, and says that nothing more comes. The caller gives the owner word back and rings everybody. */

@@ -5,8 +5,8 @@
  */
 import { ParticipantRecord, participantRecordWord } from "../../src/memory/layout.ts";
 import { EvictedError, InUseError } from "../../src/ring/errors.ts";
-import { SendResult } from "../../src/ring/lane-sender.ts";
 import { ChannelLayout } from "../../src/ring/layout.ts";
+import { SendResult } from "../../src/ring/send-result.ts";
 import { loadHint, pause, storePlain } from "./atomics.ts";
 import { Bench, type ChannelSetting, type Coroutines, type Loose, type PlainParticipant } from "./bench.ts";
 import { type Director, Violation } from "./director.ts";

@@ -52,6 +52,8 @@ const SOURCES = [
   "src/ring/history-taker.ts",
   "src/ring/channel-geometry.ts",
   "src/ring/recovery.ts",
+  "src/ring/counters.ts",
+  "src/ring/stalled-lanes.ts",
   "src/ring/lane-sender.ts",
   "src/ring/lane-receiver.ts",
   "src/ring/spsc.ts",
