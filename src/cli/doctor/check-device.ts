@@ -76,7 +76,12 @@ function bufferChecks(facts: DoctorFacts, buffer: BufferReport): Check[] {
   const text = `${name}: ${size} of ${memory ?? "unknown"} memory at device address ${buffer.deviceAddress ?? "(none)"}`;
   const checks = [
     buffer.deviceAddress === null
-      ? finding(id, "warning", `${text}: the device that it was for is gone`)
+      ? finding(
+          id,
+          "warning",
+          `${text}: the device that it was for is gone`,
+          `close what still has it open (sudo fuser -v /dev/${name}), then: sudo physring kmod unload && sudo physring kmod load`,
+        )
       : ok(id, text),
   ];
   const because = `because ${coherentBecause}`;

@@ -52,6 +52,7 @@ function optionChecks(facts: DoctorFacts): Check[] {
         "kernel.options",
         "note",
         `built without ${without.map(({ name }) => name).join(", ")} (docs/KERNEL.md says what each is for)`,
+        `what is wanted, in the kernel's tree: scripts/config ${without.map(({ name }) => `-e ${name}`).join(" ")} && make olddefconfig`,
       ),
     );
   const debug = here.filter(({ name, need }) => need === "debug" && isSet(config.options[name]));

@@ -1,6 +1,6 @@
 /**
  * The options of a kernel that decide about contiguous and DMA memory. docs/KERNEL.md has one row for each (a test compares).
- * Facts: Kconfig files of Linux 6.1 and 6.12 (mm, kernel/dma, drivers/iommu, drivers/dma-buf, arch/x86, arch/arm64).
+ * Facts: Kconfig files of Linux 6.1 and 6.12 (all of kernel/dma and drivers/dma-buf; mm, drivers/iommu, arch/x86, arch/arm64).
  */
 
 export type Need =
@@ -47,6 +47,14 @@ export const KERNEL_OPTIONS: readonly KernelOption[] = [
   { name: "DMA_CMA", need: "useful", does: "the DMA API's default area, cma= and reusable memory-regions" },
   { name: "CMA_SIZE_MBYTES", need: "useful", does: "size of the default area where no cma= is given" },
   { name: "CMA_SIZE_PERCENTAGE", need: "useful", does: "the same as a share of RAM" },
+  { name: "CMA_SIZE_SEL_MBYTES", need: "automatic", does: "the size of the default area counts in MiB" },
+  {
+    name: "CMA_SIZE_SEL_PERCENTAGE",
+    need: "automatic",
+    does: "the size of the default area is a share of RAM",
+  },
+  { name: "CMA_SIZE_SEL_MIN", need: "automatic", does: "the smaller of the two sizes" },
+  { name: "CMA_SIZE_SEL_MAX", need: "automatic", does: "the larger of the two sizes" },
   { name: "CMA_ALIGNMENT", need: "useful", does: "buffers are aligned to their size, at most to 2^n pages" },
   { name: "CMA_AREAS", need: "useful", does: "most areas; each reusable memory-region is one" },
   {
@@ -57,8 +65,15 @@ export const KERNEL_OPTIONS: readonly KernelOption[] = [
   { name: "OF", need: "useful", does: "device tree: buffers as nodes" },
   { name: "OF_RESERVED_MEM", need: "automatic", does: "memory-region of the device tree" },
   { name: "DMA_DECLARE_COHERENT", need: "automatic", does: "no-map memory-regions" },
+  { name: "DMA_GLOBAL_POOL", need: "automatic", does: "one coherent pool for machines without MMU" },
   { name: "DMA_SHARED_BUFFER", need: "useful", does: "dma-buf: export of buffers to other drivers" },
+  {
+    name: "SYNC_FILE",
+    need: "automatic",
+    does: "fences in user space; dma-buf heaps and graphics select it",
+  },
   { name: "DMA_OPS", need: "automatic", does: "DMA through an IOMMU or Xen rather than directly" },
+  { name: "DMA_OPS_BYPASS", need: "automatic", does: "powerpc: direct DMA past an IOMMU" },
   {
     name: "DMA_DIRECT_REMAP",
     need: "automatic",
@@ -70,6 +85,21 @@ export const KERNEL_OPTIONS: readonly KernelOption[] = [
     need: "automatic",
     does: "small coherent buffers in atomic context (coherent_pool=)",
   },
+  { name: "DMA_NONCOHERENT_MMAP", need: "automatic", does: "the DMA API may map its memory for user space" },
+  { name: "ARCH_DMA_ADDR_T_64BIT", need: "automatic", does: "device addresses of 64 bits" },
+  { name: "NEED_SG_DMA_LENGTH", need: "automatic", does: "an IOMMU may join the entries of a scatter list" },
+  { name: "NEED_DMA_MAP_STATE", need: "automatic", does: "drivers keep address and length until they unmap" },
+  {
+    name: "ARCH_HAS_FORCE_DMA_UNENCRYPTED",
+    need: "restricts",
+    does: "guests with encrypted memory (SEV, TDX) bounce all DMA",
+  },
+  {
+    name: "ARCH_HAS_SETUP_DMA_OPS",
+    need: "automatic",
+    does: "arm64: the DMA of a device is set up when a driver is bound to it",
+  },
+  { name: "ARCH_HAS_TEARDOWN_DMA_OPS", need: "automatic", does: "the same, taken down when the driver goes" },
   {
     name: "ARCH_HAS_SYNC_DMA_FOR_DEVICE",
     need: "automatic",
@@ -116,6 +146,9 @@ export const KERNEL_OPTIONS: readonly KernelOption[] = [
   { name: "UIO", need: "useful", does: "registers and interrupts of a device in user space" },
   { name: "VFIO", need: "useful", does: "the same behind an IOMMU" },
   { name: "DMABUF_HEAPS", need: "useful", does: "/dev/dma_heap, another source of DMA memory" },
+  { name: "DMABUF_HEAPS_SYSTEM", need: "useful", does: "the heap of scattered pages" },
+  { name: "DMABUF_HEAPS_CMA", need: "useful", does: "the heap of the default area" },
+  { name: "DMABUF_MOVE_NOTIFY", need: "automatic", does: "graphics memory that moves while it is shared" },
   {
     name: "UDMABUF",
     need: "useful",
@@ -132,6 +165,10 @@ export const KERNEL_OPTIONS: readonly KernelOption[] = [
   { name: "DMA_API_DEBUG", need: "debug", does: "finds wrong use of the DMA API" },
   { name: "DMA_API_DEBUG_SG", need: "debug", does: "the same for scatter lists" },
   { name: "DMA_MAP_BENCHMARK", need: "debug", does: "measures mapping" },
+  { name: "DMABUF_DEBUG", need: "debug", does: "importers that look at pages of a scatter list crash" },
+  { name: "DMABUF_SYSFS_STATS", need: "debug", does: "statistics of each dma-buf" },
+  { name: "DMABUF_SELFTESTS", need: "debug", does: "tests at boot" },
+  { name: "SW_SYNC", need: "debug", does: "fences made by user space, for tests" },
   {
     name: "PAGE_OWNER",
     need: "debug",
