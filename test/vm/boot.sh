@@ -17,6 +17,7 @@ scenario_arguments() {
 	MEMORY=1024
 	MACHINE=q35,kernel-irqchip=off
 	SIMULATED_BOARD=false
+	TRACED_REGION=
 	case $1 in
 	# What is zero is so because the module cleared it.
 	main) APPEND="init_on_alloc=0" ;;
@@ -26,7 +27,7 @@ scenario_arguments() {
 		;;
 	fpga)
 		SIMULATED_BOARD=true
-		DEVICES+=(-device pci-testdev)
+		TRACED_REGION=edu-mmio
 		;;
 	swiotlb) APPEND="swiotlb=force" ;;
 	# The kernel at a random place may halve what is free: two buffers of gibibytes need it where
@@ -93,6 +94,7 @@ boot_scenario() {
 		return 0
 	fi
 	qemu_command "$scenario" "$target"
+	if [ -n "$TRACED_REGION" ]; then trace_start "$log"; fi
 	timeout -k 5 "$LIMIT_SECONDS" "${QEMU[@]}" </dev/null 2>&1 | stdbuf -oL tr -d '\r' >"$log" || status=$?
 	if $verbose; then cat "$log"; fi
 
@@ -114,6 +116,7 @@ boot_scenario() {
 		echo "not ok $target/$scenario: no test ran"
 		bad=$((bad + 1))
 	fi
+	if [ -n "$TRACED_REGION" ]; then trace_end "$target/$scenario" "$log"; fi
 	if $SIMULATED_BOARD; then board_end "$target/$scenario"; fi
 	skips=$(grep -c '^skip ' "$log" || true)
 	grep -h '^skip ' "$log" | sed "s|^skip |SKIPPED $target/$scenario: |" || true

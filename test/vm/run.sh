@@ -25,6 +25,7 @@ JOBS=${PHYSRING_VM_JOBS:-2}
 . "$VM_DIR/boot.sh"
 . "$VM_DIR/jobs.sh"
 . "$VM_DIR/simulated_board.sh"
+. "$VM_DIR/bus_trace.sh"
 . "$VM_DIR/tree.sh"
 . "$VM_DIR/debug.sh"
 

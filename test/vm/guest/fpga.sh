@@ -1,5 +1,5 @@
 # Devices that read and write a buffer of ours by its device address: the simulated board outside the guest (an
-# ivshmem device, its queues as /dev/uio0...3), QEMU's edu and its pci-testdev, all by the library.
+# ivshmem device, its queues as /dev/uio0...3) and QEMU's edu, both by the library.
 . /guest/lib.sh
 
 if ! [ -s /bun-name ]; then
