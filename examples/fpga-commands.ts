@@ -2,17 +2,21 @@
  * Commands for hardware: copy a block, blur it, and take CRCs, by the device addresses of a region that both sides map.
  *
  *     bun examples/fpga-commands.ts                                 a simulated board (the RTL, clocked)
- *     bun examples/fpga-commands.ts /dev/uio0 /dev/udmabuf0         the same on a real one
+ *     bun examples/fpga-commands.ts --coherency none                on a machine whose device sees no caches: nothing else changes
+ *     bun examples/fpga-commands.ts /dev/uio0 /dev/udmabuf0         a real one; where it is not coherent, its queues are in a second buffer:
+ *     bun examples/fpga-commands.ts /dev/uio0 /dev/udmabuf0 /dev/udmabuf1
  */
 import { Pool, Region } from "physring";
 import { CommandQueue, Core, SimulatedBoard } from "physring/fpga";
+import { fpgaArguments } from "./fpga-arguments.ts";
 
 const WIDTH = 128;
-const [corePath, device] = process.argv.slice(2);
+const { coherency, places } = fpgaArguments("fpga-commands.ts [OPTIONS] [CORE REGION [QUEUE_MEMORY]]", 3);
+const [corePath, device, queueMemory] = places;
 const name = device ?? `fpga-commands-${process.pid}`;
 using region = Region.create(name, device === undefined ? { size: "1MiB" } : {});
-await using board = corePath === undefined ? await SimulatedBoard.start({ name, region }) : null;
-using core = Core.open(corePath ?? board!.where);
+await using board = corePath === undefined ? await SimulatedBoard.start({ name, region, coherency }) : null;
+using core = Core.open(corePath ?? board!.where, queueMemory === undefined ? {} : { queueMemory });
 const pool = Pool.create(region, "images", { frameBytes: WIDTH * 64, blockCount: 8, metaBytes: 0 });
 using queue = CommandQueue.create(core, region, "queue", { queue: 0, pool });
 

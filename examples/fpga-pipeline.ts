@@ -2,15 +2,18 @@
  * An FPGA frame source, two worker processes, an FPGA sink, one region: no frame is ever copied. The first worker inverts the pixels in place, the second counts
  * the dark ones and passes them on. In the middle of it the first worker is killed and another takes its place: the hardware and everybody else goes on.
  *
- *     bun examples/fpga-pipeline.ts
+ *     bun examples/fpga-pipeline.ts [--coherency none|io|full]
  */
 import { Channel, type Frame, Region } from "physring";
 import { CommandQueue, Core, SimulatedBoard, SinkStream, SourceStream, sourceWord } from "physring/fpga";
+import { fpgaArguments } from "./fpga-arguments.ts";
 
 const FRAMES = 60;
 const FRAME_BYTES = 4096;
 const SEED = 7;
-const [role, shared] = process.argv.slice(2);
+const { coherency, places } = fpgaArguments("fpga-pipeline.ts [OPTIONS]", 2);
+/** A worker's; the workers are this program, too. */
+const [role, shared] = places;
 
 /** A stage of the pipeline: takes frames from one channel, works on them in place, forwards them into the next. */
 async function work(
@@ -42,7 +45,7 @@ function expectedCrc(sequence: number): number {
 async function main(): Promise<void> {
   const name = `fpga-pipeline-${process.pid}`;
   using region = Region.create(name, { size: "2MiB" });
-  await using board = await SimulatedBoard.start({ name, region });
+  await using board = await SimulatedBoard.start({ name, region, coherency });
   using core = Core.open(board.where);
   // The camera never waits for a worker: when frames pile up, the oldest go.
   const raw = Channel.create(region, "raw", {
@@ -56,7 +59,7 @@ async function main(): Promise<void> {
   using camera = CommandQueue.create(core, region, "camera", {
     queue: 0,
     pool: raw.pool,
-    paceCycles: 30_000,
+    paceCycles: 10_000,
   });
   using display = CommandQueue.create(core, region, "display", { queue: 1, pool: raw.pool });
   using results = Channel.open(region, "counted").consumer({ reconnect: true });

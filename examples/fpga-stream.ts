@@ -2,7 +2,7 @@
  * Hardware as a camera and as a display: the core's frame source fills empty blocks at a pace of its own, and its sink takes them again. A consumer that is
  * too slow meets the policy of the queue: here ticks without an empty block are lost and counted.
  *
- *     bun examples/fpga-stream.ts
+ *     bun examples/fpga-stream.ts [--coherency none|io|full]
  */
 import { Pool, Region } from "physring";
 import {
@@ -14,12 +14,14 @@ import {
   SourceStream,
   sourceWord,
 } from "physring/fpga";
+import { fpgaArguments } from "./fpga-arguments.ts";
 
+const { coherency } = fpgaArguments("fpga-stream.ts [OPTIONS]", 0);
 const FRAMES = 30;
 const SEED = 0x5eed;
 const name = `fpga-stream-${process.pid}`;
 using region = Region.create(name, { size: "1MiB" });
-await using board = await SimulatedBoard.start({ name, region });
+await using board = await SimulatedBoard.start({ name, region, coherency });
 using core = Core.open(board.where);
 const pool = Pool.create(region, "frames", { frameBytes: 4096, blockCount: 8, metaBytes: 0 });
 using camera = CommandQueue.create(core, region, "camera", {

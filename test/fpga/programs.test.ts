@@ -20,31 +20,61 @@ function example(name: string): string {
   return `${import.meta.dir}/../../examples/fpga-${name}.ts`;
 }
 
-testOnBoard("fpga-commands: hardware and software agree, and nonsense is refused", async () => {
-  const lines = (await run(example("commands"))).trim().split("\n");
-  expect(lines.length).toBe(3);
-  for (const line of lines.slice(0, 2)) {
-    const [, hardware, software] =
-      /lines? +([0-9a-f]+), by software ([0-9a-f]+)|image +([0-9a-f]+), by software ([0-9a-f]+)/
-        .exec(line)!
-        .filter((part) => part !== undefined);
-    expect(hardware).toBe(software!);
-  }
-  expect(lines[2]).toContain("PARAMETER");
-});
+const MODES = ["full", "io", "none"];
 
-testOnBoard("fpga-stream: frames in order, what was lost is counted", async () => {
-  const match = /^30 frames from the core, 0 wrong, (\d+) lost to the pace; 30 taken by the sink\n$/.exec(
-    await run(example("stream")),
-  );
-  expect(Number(match?.[1])).toBeGreaterThan(0);
-});
+testOnBoard.each(MODES)(
+  "fpga-commands: hardware and software agree, and nonsense is refused, coherency %s",
+  async (coherency) => {
+    const lines = (await run(example("commands"), ["--coherency", coherency])).trim().split("\n");
+    expect(lines.length).toBe(3);
+    for (const line of lines.slice(0, 2)) {
+      const [, hardware, software] =
+        /lines? +([0-9a-f]+), by software ([0-9a-f]+)|image +([0-9a-f]+), by software ([0-9a-f]+)/
+          .exec(line)!
+          .filter((part) => part !== undefined);
+      expect(hardware).toBe(software!);
+    }
+    expect(lines[2]).toContain("PARAMETER");
+  },
+);
 
-testOnBoard("fpga-pipeline: a killed worker does not stop hardware, and no frame is wrong", async () => {
-  expect(await run(example("pipeline"))).toContain("to hardware: 0 wrong, a worker killed on the way: true");
-});
+testOnBoard.each(MODES)(
+  "fpga-stream: frames in order, what was lost is counted, coherency %s",
+  async (coherency) => {
+    const match = /^30 frames from the core, 0 wrong, (\d+) lost to the pace; 30 taken by the sink\n$/.exec(
+      await run(example("stream"), ["--coherency", coherency]),
+    );
+    expect(Number(match?.[1])).toBeGreaterThan(0);
+  },
+);
 
-testOnBoard.each(["full", "io", "none"])("demo-fpga --json on coherency %s", async (coherency) => {
+testOnBoard.each(MODES)(
+  "fpga-pipeline: a killed worker does not stop hardware, and no frame is wrong, coherency %s",
+  async (coherency) => {
+    expect(await run(example("pipeline"), ["--coherency", coherency])).toContain(
+      "to hardware: 0 wrong, a worker killed on the way: true",
+    );
+  },
+);
+
+test.each(["commands", "stream", "pipeline"])(
+  "fpga-%s --help, and what it does not understand",
+  async (name) => {
+    expect(await run(example(name), ["--help"])).toContain("--coherency MODE");
+    for (const args of [
+      ["--coherency", "half"],
+      ["--coherence", "none"],
+      ["a", "b", "c", "d"],
+    ]) {
+      using shm = new SharedDirectory();
+      const { code, stdout, stderr } = await new Job(example(name), args, { shm }).finished;
+      expect([code, stdout]).toEqual([2, ""]);
+      expect(stderr).toContain(`usage: bun examples/fpga-${name}.ts`);
+    }
+  },
+);
+
+testOnBoard.each(MODES)("demo-fpga --json on coherency %s", async (coherency) => {
   const report = JSON.parse(
     await run(PHYSRING, [
       "demo-fpga",
