@@ -12,6 +12,7 @@ import type { ControlArea } from "../memory/control.ts";
 import { ParticipantRecord, participantRecordWord, WORD_BYTES } from "../memory/layout.ts";
 import { Courtesy } from "./courtesy.ts";
 import { type LifeListener, lifePath, lifeWatch } from "./life.ts";
+import { Suspicion, type Vigil } from "./suspicion.ts";
 
 /** Something that may become true by another participant's doing. `ready` must not block and must not allocate. */
 export interface Condition {
@@ -22,18 +23,6 @@ export interface Condition {
 
 /** How a blocking wait passes the time: never sleep, spin for a while and then sleep in the kernel, or sleep at once. */
 export type WaitStrategy = "spin" | "spin-then-futex" | "futex";
-
-/** What a doorbell asks of its participant. */
-export interface Vigil {
-  /** Looks for dead participants and cleans up behind them. */
-  recoverDead(): void;
-  /** Cleans up behind this participant if it is dead. True when nothing is left to do. */
-  recoverSuspect(participant: number, generation: number): boolean;
-  /** Somebody rang: it may have been a cleaner. Cheap when not. */
-  noticeDeaths(): void;
-  /** Something is left to do that nobody rings for. */
-  restless(): boolean;
-}
 
 const AWAKE = 0;
 const ASLEEP_FUTEX = 1;
@@ -52,8 +41,6 @@ export const MAX_TIMER_MS = 2 ** 31 - 1;
 const SPINS_PER_CLOCK_READ = 32;
 /** Pause before reading the doorbell's socket again after it seemed to end. */
 const RESUME_MS = 1;
-/** A life file is closed before its owner's locks are free: look after so many milliseconds, then after so many more … */
-const SUSPICION_MS = [0, 1, 2, 5, 10, 20, 50] as const;
 
 const FIRST_DOORBELL_WORD = participantRecordWord(0) + ParticipantRecord.doorbellWord;
 const RECORD_WORDS = participantRecordWord(1) - participantRecordWord(0);
@@ -174,7 +161,7 @@ export class Doorbell implements Disposable {
   readonly #vigil: Vigil;
   readonly #life: LifeListener;
   readonly #pending = new Set<PendingWait>();
-  readonly #suspects = new Set<string>();
+  readonly #suspicion: Suspicion;
   readonly #courtesy = new Courtesy();
   /** Notices of deaths come; else the event loop looks every {@link SLICE_MS}. Null: not asked for yet. */
   #noticed: boolean | null = null;
@@ -190,14 +177,20 @@ export class Doorbell implements Disposable {
     this.#index = doorbellIndex(participant);
     this.#path = socketPath(control.doorbellDirectory, participant, generation);
     this.#vigil = vigil;
+    this.#suspicion = new Suspicion(vigil, () => this.#lookForDead());
     // Far from the numbers of this slot's last participant, for a waker that was stopped since.
     this.#sleepNumber = Math.imul(generation, 0x9e37_79b1);
     const directory = control.doorbellDirectory;
     this.#life = {
       directory,
       ownPaths: [this.#path, lifePath(directory, participant, generation)],
-      onLifeEnded: (dead, deadGeneration) => this.#suspect(dead, deadGeneration, 0),
-      onMissed: () => this.#slice(),
+      onLifeEnded: (dead, deadGeneration) => {
+        if (this.#suspicion.add(dead, deadGeneration)) this.#lookForDead();
+      },
+      onMissed: () => {
+        this.#suspicion.begin();
+        this.#lookForDead();
+      },
       onLost: () => this.#loseNotices(),
     };
   }
@@ -279,7 +272,8 @@ export class Doorbell implements Disposable {
     this.#reader ??= this.#openSocket();
     if (this.#noticed === null) {
       this.#noticed = lifeWatch.add(this.#life);
-      this.#vigil.recoverDead(); // who died before was not noticed
+      this.#suspicion.begin();
+      this.#suspicion.look(); // who died before was not noticed
     }
     return new Promise<boolean>((resolve, reject) => {
       const finish = (): void => {
@@ -327,38 +321,22 @@ export class Doorbell implements Disposable {
   /** Time slices only where nobody tells us what we wait for. */
   #adjustSlices(): void {
     const needed = this.#pending.size > 0 && (this.#noticed !== true || this.#vigil.restless());
-    if (needed) this.#sliceTimer ??= setInterval(() => this.#slice(), SLICE_MS);
+    if (needed) this.#sliceTimer ??= setInterval(() => this.#lookForDead(), SLICE_MS);
     else if (this.#sliceTimer !== null) {
       clearInterval(this.#sliceTimer);
       this.#sliceTimer = null;
     }
   }
 
-  #slice(): void {
-    this.#guarded(() => this.#vigil.recoverDead());
-    this.#adjustSlices();
-    this.#look();
-  }
-
   /** An error of cleaning belongs to those who wait, not to the event loop. */
-  #guarded<T>(body: () => T): T | null {
+  #lookForDead(): void {
+    if (this.#closed) return;
     try {
-      return body();
+      this.#suspicion.look();
     } catch (error) {
       for (const wait of [...this.#pending]) wait.reject(error);
-      return null;
     }
-  }
-
-  /** The kernel says that a participant has ended; its locks are free soon. Looks a few times, then no more: the lock decides. */
-  #suspect(participant: number, generation: number, attempt: number): void {
-    const suspect = `${participant}.${generation}`;
-    if (this.#closed || (attempt === 0 && this.#suspects.has(suspect))) return;
-    this.#suspects.add(suspect);
-    const settled = this.#guarded(() => this.#vigil.recoverSuspect(participant, generation)) ?? true;
-    const delayMs = SUSPICION_MS[attempt + 1];
-    if (settled || delayMs === undefined) this.#suspects.delete(suspect);
-    else setTimeout(() => this.#suspect(participant, generation, attempt + 1), delayMs).unref();
+    this.#adjustSlices();
     this.#look();
   }
 
@@ -368,7 +346,7 @@ export class Doorbell implements Disposable {
     this.#noticed = false;
     if (this.#pending.size > 0) lifeWatch.letGo();
     lifeWatch.remove(this.#life);
-    if (this.#pending.size > 0) this.#slice();
+    if (this.#pending.size > 0) this.#lookForDead();
   }
 
   /** @internal Something began that nobody rings for ({@link Vigil.restless}). */
@@ -428,6 +406,7 @@ export class Doorbell implements Disposable {
   [Symbol.dispose](): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.#suspicion.close();
     for (const wait of [...this.#pending]) wait.resolve(false);
     if (this.#noticed === true) lifeWatch.remove(this.#life);
     this.#reader?.stop();

@@ -70,6 +70,8 @@ export class Participant implements Disposable {
   readonly #chores = new Set<Chore>();
   #section = 0;
   #nextLookMs = 0;
+  /** The last look for the dead left nothing to do. */
+  #settled = true;
   #left = false;
 
   private constructor(
@@ -89,8 +91,11 @@ export class Participant implements Disposable {
     this.#lifeFile = lifeFile;
     this.#deaths = new DeathRoll(region.control.words);
     this.doorbell = new Doorbell(region.control, index, generation, {
-      recoverDead: () => this.recoverDead(),
-      recoverSuspect: (participant, suspected) => this.#recoverSuspect(participant, suspected),
+      recoverDead: () => {
+        this.recoverDead();
+        return this.#settled;
+      },
+      isThere: (participant, suspected) => this.#isThere(participant, suspected),
       noticeDeaths: () => this.#noticeDeaths(),
       restless: () => this.hasChores,
     });
@@ -172,29 +177,40 @@ export class Participant implements Disposable {
   #cleanDead(): number {
     if (this.#left) return 0;
     for (const chore of this.#chores) if (chore.finishLeaving()) this.#chores.delete(chore);
-    const words = this.region.control.words;
     let cleaned = 0;
-    for (let index = 0; index < CAPACITY; index++) {
-      if (index === this.index) continue;
-      const phase = loadAcquire(words, participantRecordWord(index)) & ParticipantRecord.phaseMask;
-      if (phase !== ParticipantRecord.phaseLive && phase !== ParticipantRecord.phaseDying) continue;
-      if (isByteLocked(this.#lockFd, lockOffset(LockByte.participant + index))) continue;
-      if (this.#recover(index)) cleaned++;
-    }
+    // Behind a cleaner that died there may be others, whose life bytes it held until now.
+    for (let more = this.#cleanPass(); more > 0; more = this.#cleanPass()) cleaned += more;
     return cleaned;
   }
 
-  /** True when the participant is not, or no longer, there to be cleaned. */
-  #recoverSuspect(index: number, generation: number): boolean {
-    if (this.#left || index >= CAPACITY || index === this.index) return true;
+  /** Looks at everybody once. Returns how many it cleaned. */
+  #cleanPass(): number {
+    let cleaned = 0;
+    let settled = true;
+    for (let index = 0; index < CAPACITY; index++) {
+      if (index === this.index) continue;
+      const phase = this.#phase(index);
+      if (phase !== ParticipantRecord.phaseLive && phase !== ParticipantRecord.phaseDying) continue;
+      if (isByteLocked(this.#lockFd, lockOffset(LockByte.participant + index))) {
+        // Dying: somebody cleans up behind it, or it is leaving; and may not come to the end.
+        if (phase === ParticipantRecord.phaseDying) settled = false;
+      } else if (this.#recover(index)) cleaned++;
+      else settled = false;
+    }
+    this.#settled = settled;
+    return cleaned;
+  }
+
+  #phase(index: number): number {
+    return loadAcquire(this.region.control.words, participantRecordWord(index)) & ParticipantRecord.phaseMask;
+  }
+
+  #isThere(index: number, generation: number): boolean {
+    if (this.#left || index >= CAPACITY || index === this.index) return false;
     const state = loadAcquire(this.region.control.words, participantRecordWord(index));
     const phase = state & ParticipantRecord.phaseMask;
     const there = phase === ParticipantRecord.phaseLive || phase === ParticipantRecord.phaseDying;
-    if (!there || state >>> ParticipantRecord.generationShift !== generation) return true;
-    if (isByteLocked(this.#lockFd, lockOffset(LockByte.participant + index))) return false;
-    const settled = this.#recover(index);
-    this.#noticeDeaths();
-    return settled;
+    return there && state >>> ParticipantRecord.generationShift === generation;
   }
 
   /**

@@ -2,6 +2,7 @@
 export interface ModelCase {
   readonly file:
     | "doorbell"
+    | "deaths"
     | "ring"
     | "pool"
     | "drop_oldest"
@@ -31,6 +32,8 @@ const TWICE = /using&\(1<<b\)/; // the same block accepted twice
 
 const bell = (title: string, defines: string[], fails?: RegExp): ModelCase =>
   make("doorbell", title, defines, fails);
+const deaths = (title: string, defines: string[], fails?: RegExp): ModelCase =>
+  make("deaths", title, defines, fails);
 const ring = (title: string, defines: string[], fails?: RegExp): ModelCase =>
   make("ring", title, defines, fails);
 const pool = (title: string, defines: string[], fails?: RegExp): ModelCase =>
@@ -69,6 +72,14 @@ export const modelCases: readonly ModelCase[] = [
   bell("disarmed without comparing", ["BUG_DISARM_WITHOUT_COMPARING"], SLEPT_THROUGH),
   bell("every sleep has the same number", ["BUG_SAME_NUMBER"], SLEPT_THROUGH),
   bell("no look after arming", ["BUG_NO_LOOK"], SLEPT_THROUGH),
+
+  deaths("anybody dies, an error in a cleaning", []),
+  deaths("looks a few times only", ["BUG_GIVES_UP"], /swept/),
+  deaths("looks at the suspects only", ["BUG_ONLY_SUSPECTS"], /swept/),
+  deaths("looks at nobody else behind a cleaning", ["BUG_ONE_PASS"], /swept/),
+  deaths("takes a dying one for cleaned", ["BUG_DYING_IS_IN_GOOD_HANDS"], /swept/),
+  deaths("does not look for who died before", ["BUG_NO_FIRST_LOOK"], /swept/),
+  deaths("looks once for who died before", ["BUG_ONE_FIRST_LOOK"], /swept/),
 
   ring("two deaths", ["MESSAGES=1", "CRASHES=2"]),
   deep(ring("two deaths and two messages", ["MESSAGES=2", "CRASHES=2"])),

@@ -8,70 +8,12 @@ import type { DeathEvent } from "../../src/ring/deaths.ts";
 import { Participant } from "../../src/ring/participant.ts";
 import { Ring } from "../../src/ring/ring.ts";
 import { expectCode } from "../support/errors.ts";
-import { lines } from "../support/lines.ts";
 import { Patience } from "../support/patience.ts";
 import { RegionPair } from "../support/regions.ts";
+import { endSurvivors, Survivor } from "./survivors.ts";
 
-const SURVIVOR = new URL("fixtures/survivor.ts", import.meta.url).pathname;
 const CAPACITY = ParticipantRecord.capacity;
-
-/** One process of fixtures/survivor.ts; `wrap` is a command that runs it. */
-class Survivor {
-  readonly #process: Bun.Subprocess<"pipe", "pipe", "inherit">;
-  readonly #lines: AsyncIterator<string>;
-  participant = -1;
-
-  private constructor(region: string, mode: string, wrap: readonly string[]) {
-    this.#process = Bun.spawn([...wrap, process.execPath, SURVIVOR, region, mode], {
-      stdin: "pipe",
-      stdout: "pipe",
-      stderr: "inherit",
-    });
-    this.#lines = lines(this.#process.stdout);
-    started.push(this);
-  }
-
-  static async start(region: string, mode: string, wrap: readonly string[] = []): Promise<Survivor> {
-    const survivor = new Survivor(region, mode, wrap);
-    const line = await survivor.#next();
-    survivor.participant = Number(/^ready (\d+)$/.exec(line)?.[1]);
-    expect(line).toStartWith("ready ");
-    return survivor;
-  }
-
-  get pid(): number {
-    return this.#process.pid;
-  }
-
-  async #next(): Promise<string> {
-    const { value, done } = await this.#lines.next();
-    return done ? "" : value;
-  }
-
-  /** The next death it is told of. */
-  async death(): Promise<DeathEvent & { notices: { events: boolean; reason: string | null } }> {
-    return JSON.parse(await this.#next());
-  }
-
-  /** Everything it prints until it ends. */
-  async end(): Promise<string> {
-    this.#process.stdin.end();
-    let text = "";
-    for (let line = await this.#next(); line !== ""; line = await this.#next()) text += line;
-    await this.#process.exited;
-    return text;
-  }
-
-  async kill(): Promise<void> {
-    this.#process.kill("SIGKILL");
-    await this.#process.exited;
-  }
-}
-
-const started: Survivor[] = [];
-afterEach(async () => {
-  await Promise.all(started.splice(0).map((survivor) => survivor.kill()));
-});
+afterEach(endSurvivors);
 
 function nextDeath(participant: Participant): { promise: Promise<DeathEvent>; stop: AbortController } {
   const stop = new AbortController();

@@ -15,3 +15,14 @@ export function expectCode(code: string, body: () => unknown): PhysringError {
   expect(error.code).toBe(code);
   return error;
 }
+
+/** The code of the error that `promise` rejects with; null when it resolves. */
+export function rejectionCode(promise: Promise<unknown>): Promise<string | null> {
+  return promise.then(
+    () => null,
+    (error: unknown) => {
+      if (error instanceof PhysringError) return error.code;
+      throw error;
+    },
+  );
+}
