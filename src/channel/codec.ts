@@ -93,7 +93,12 @@ export function decodeShapes(bytes: Uint8Array): Shape[] {
   return shapes;
 }
 
-/** Packs and unpacks values of one channel. Not shared between threads. */
+/**
+ * Packs and unpacks values of one channel. Not shared between threads.
+ *
+ * What arrives is what was sent for JSON's types, bigints, dates, regular expressions, sets, errors, `Buffer` (MessagePack's binary), other
+ * typed arrays, `ArrayBuffer` and `DataView` (msgpackr's extension 0x74). A `Map` arrives as an object; a function inside of a value as undefined.
+ */
 export class Codec {
   readonly #packr: InPlacePackr;
   readonly #unpackr: RangeUnpackr;
@@ -108,6 +113,7 @@ export class Codec {
       shouldShareStructure: () => false,
       maxSharedStructures: shapes.length,
       maxOwnStructures: 0, // anything that has no shape describes itself
+      moreTypes: true, // without it msgpackr writes one byte of each element of a typed array, and leaves the rest as it was
     };
     const unpacking = {
       useRecords: shaped,

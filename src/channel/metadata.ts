@@ -1,10 +1,10 @@
 /**
- * Frame metadata: any MessagePack value, packed by msgpackr straight into the block's metadata area and decoded from a private
- * copy of at most that size, so that nothing decoded aliases shared memory and no peer can rewrite bytes while we decode.
+ * Frame metadata: any MessagePack value, packed and decoded in a private
+ * buffer of at most the size of the block's metadata area, so that nothing decoded aliases shared memory and no peer can rewrite bytes meanwhile.
  */
-import { Packr, Unpackr } from "msgpackr/pack";
 import { PhysringError } from "../ffi/errors.ts";
 import { PoolLayout } from "../ring/layout.ts";
+import { Codec, IN_PLACE_BYTES } from "./codec.ts";
 
 /** Packed metadata is larger than the block's metadata area. */
 export class MetadataTooLargeError extends PhysringError {
@@ -19,55 +19,42 @@ export class MetadataTooLargeError extends PhysringError {
 /** A value that cannot be packed, or bytes of a received frame that cannot be decoded. */
 export class MetadataInvalidError extends PhysringError {
   constructor(cause: unknown) {
-    super(
-      "METADATA_INVALID",
-      `this metadata is no MessagePack value: ${cause instanceof Error ? cause.message : cause}`,
-    );
+    super("METADATA_INVALID", `metadata: ${cause instanceof Error ? cause.message : cause}`);
   }
 }
 
-/** msgpackr's documented buffer hook (`useBuffer`), which its type declarations of 2.1.3 leave out. */
-interface BufferPackr extends Packr {
-  useBuffer(buffer: Uint8Array): void;
-}
-
-// Self-contained: no record structures, which would live in one process only. Binaries are copied, not sliced.
-const packr = new Packr({ useRecords: false }) as BufferPackr;
-const unpackr = new Unpackr({ useRecords: false, copyBuffers: true });
+// Self-contained: no shapes.
+const codec = new Codec();
+/** In ordinary memory: a value that does not fit is not written over the area, and what is decoded does not change meanwhile. */
+const scratch = Buffer.allocUnsafeSlow(PoolLayout.maxMetaBytes + IN_PLACE_BYTES);
 
 /**
- * Packs `value` into `area` (a Buffer over shared memory). Returns the packed length in bytes.
- * @throws MetadataTooLargeError when it does not fit: `area` may be overwritten in part, and says nothing until it is sent
- * @throws MetadataInvalidError when it is no value for MessagePack (circular, too deep)
+ * Packs `value` into `area` (over shared memory). Returns the packed length in bytes.
+ * @throws MetadataTooLargeError when it does not fit; MetadataInvalidError when it is no value for MessagePack (circular, too deep)
  */
-export function packMetadata(value: unknown, area: Buffer): number {
-  const packed = pack(value, area);
+export function packMetadata(value: unknown, area: Uint8Array): number {
+  const packed = pack(value);
   if (packed.byteLength > area.byteLength)
     throw new MetadataTooLargeError(packed.byteLength, area.byteLength);
-  // msgpackr packs in place when the area has 2 KiB to spare beyond the value; else it packs into memory of its own.
-  const inPlace = packed.buffer === area.buffer && packed.byteOffset === area.byteOffset;
-  if (!inPlace) area.set(packed);
+  area.set(packed);
   return packed.byteLength;
 }
 
-function pack(value: unknown, area: Buffer): Uint8Array {
-  packr.useBuffer(area);
+function pack(value: unknown): Uint8Array {
   try {
-    return packr.pack(value);
+    const lengthBytes = codec.packInto(scratch, 0, value);
+    return lengthBytes < 0 ? codec.packApart(value) : scratch.subarray(0, lengthBytes);
   } catch (error) {
     throw new MetadataInvalidError(error);
   }
 }
 
-const scratch = new Uint8Array(PoolLayout.maxMetaBytes);
-
 /** Decodes `lengthBytes` of `area`, which another process may be writing. Nothing of the result aliases it.
  * @throws MetadataInvalidError */
 export function unpackMetadata(area: Uint8Array, lengthBytes: number): unknown {
-  const copy = scratch.subarray(0, lengthBytes);
-  copy.set(area.subarray(0, lengthBytes));
+  scratch.set(area.subarray(0, lengthBytes));
   try {
-    return unpackr.unpack(copy);
+    return codec.unpack(scratch, 0, lengthBytes);
   } catch (error) {
     throw new MetadataInvalidError(error);
   }

@@ -1,5 +1,7 @@
 /** Message channels as users see them: values in, the same values out, in other processes, late, after crashes, from hostile peers. */
+
 import { describe, expect, test } from "bun:test";
+import { packMetadata, unpackMetadata } from "../../src/channel/metadata.ts";
 import {
   ArgumentError,
   BackpressureError,
@@ -57,6 +59,52 @@ describe("values", () => {
       }
     }
     expect(rx.tryReceive()).toBeUndefined();
+  });
+
+  test("typed arrays, bytes, sets and errors too, in place, apart, with a shape and as metadata", () => {
+    const { pair, created, opened } = setup();
+    using _ = pair;
+    using tx = created.producer();
+    using rx = opened.consumer();
+    const shared = new Uint16Array(new SharedArrayBuffer(8), 2, 2);
+    shared.set([1000, 2000]);
+    const values = [
+      new Uint8Array([1, 2, 3]),
+      new Int8Array([-1]),
+      new Uint8ClampedArray([255]),
+      new Int16Array([-1000]),
+      new Uint16Array([1000, 2000]),
+      new Int32Array([1 << 30]),
+      new Uint32Array([2 ** 32 - 1]),
+      new Float32Array([1.5, 2.5, -3]),
+      new Float64Array(new Float64Array([0, Math.PI]).buffer, 8, 1),
+      new BigInt64Array([-(2n ** 63n)]),
+      new BigUint64Array([2n ** 64n - 1n]),
+      new Float32Array(3000).fill(0.1),
+      new DataView(new Uint8Array([9, 8]).buffer),
+      new Uint8Array([7]).buffer,
+      new Set([1, "a"]),
+      /a+/gi,
+      2n ** 70n,
+    ];
+    for (const value of values)
+      for (const message of [value, { id: 1, name: value, x: 0, tags: [value] }]) {
+        tx.send("SECRET".repeat(2000));
+        rx.tryReceive();
+        tx.send(message);
+        const received = rx.tryReceive();
+        expect(received).toEqual(message);
+        const part = message === value ? received : (received as { name: unknown }).name;
+        expect(Object.getPrototypeOf(part)).toBe(Object.getPrototypeOf(value));
+        const area = new Uint8Array(65536);
+        expect(unpackMetadata(area, packMetadata(message, area))).toEqual(message);
+      }
+    tx.send({ a: shared, b: Buffer.from("bytes"), c: new TypeError("no") });
+    expect(rx.tryReceive()).toEqual({
+      a: new Uint16Array([1000, 2000]),
+      b: Buffer.from("bytes"),
+      c: new TypeError("no"),
+    });
   });
 
   test("what cannot be sent says so, and the stream goes on", () => {
