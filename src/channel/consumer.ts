@@ -77,15 +77,16 @@ export class FrameConsumer implements Disposable, AsyncIterable<Frame>, Conditio
   tryReceive(): Frame | null {
     this.#assertOpen();
     const receiver = this.#receiver;
-    return receiver.take()
-      ? new Frame(this.#channel.pool, this.#participant, receiver.block, receiver)
-      : null;
+    if (receiver.take()) return new Frame(this.#channel.pool, this.#participant, receiver.block, receiver);
+    this.#participant.suspectDeath();
+    return null;
   }
 
   /** True when the producer closed and everything it sent was received. @throws PeerDiedError when it died instead */
   get ended(): boolean {
     if (this.#reconnect) return false;
     const end = this.#receiver.streamEnd();
+    if (end === "open") this.#participant.suspectDeath();
     if (end === "died") throw new PeerDiedError(`channel ${this.#channel.name}`);
     return end === "ended";
   }

@@ -114,7 +114,9 @@ export class FrameProducer implements Disposable {
   tryLoan(): Frame | null {
     this.#assertOpen();
     const block = this.#channel.pool.loan(this.#participant.bit);
-    return block < 0 ? null : new Frame(this.#channel.pool, this.#participant, block, null);
+    if (block >= 0) return new Frame(this.#channel.pool, this.#participant, block, null);
+    this.#participant.suspectDeath();
+    return null;
   }
 
   /**

@@ -86,10 +86,14 @@ export class RecordConsumer
   get ended(): boolean {
     if (this.#reconnect) return false;
     const end = this.streamEnd();
-    // Somebody who polls notices a death as well.
-    if (end === "open") this.#participant?.suspectDeath();
+    if (end === "open") this.onEmpty();
     if (end === "died") throw new PeerDiedError(`records ${this.#records.name}`);
     return end === "ended";
+  }
+
+  /** Somebody who polls notices a death as well. */
+  protected override onEmpty(): void {
+    this.#participant?.suspectDeath();
   }
 
   #hasNews(): boolean {

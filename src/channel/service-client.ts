@@ -95,6 +95,7 @@ export class ServiceClient<Request = unknown, Response = unknown> implements Dis
 
   /** Whether a server is there now. */
   get connected(): boolean {
+    this.#participant.suspectDeath();
     return this.#serverStay() !== 0;
   }
 

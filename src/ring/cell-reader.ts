@@ -29,6 +29,8 @@ export class CellReader implements Waitable {
   private readonly cell: CellGeometry;
   private readonly region: Region;
   private seen = 0;
+  /** Set by the first wait. */
+  private joined: Participant | null = null;
 
   constructor(cell: CellGeometry, region: Region) {
     this.cell = cell;
@@ -74,6 +76,7 @@ export class CellReader implements Waitable {
   peek(): number {
     for (let tries = 0; tries < MOST_TRIES; tries++) {
       const version = loadHint(this.cellWords, CellLayout.latestWord);
+      if (version === this.seen) this.joined?.suspectDeath();
       if (version === 0) return NO_VALUE;
       const buffer = bufferOf(this.cell, version);
       if (loadHint(this.cellWords, buffer + CellLayout.sequenceWord) === version) {
@@ -123,7 +126,8 @@ export class CellReader implements Waitable {
 
   /** @internal Joins the region. @throws ReadOnlyError */
   get participant(): Participant {
-    return Participant.of(this.region);
+    this.joined ??= Participant.of(this.region);
+    return this.joined;
   }
 
   /** @internal All readers of one participant share its bit among the waiters. */

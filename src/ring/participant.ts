@@ -26,6 +26,10 @@ import { WaitCounts } from "./wait-counts.ts";
 
 const CAPACITY = ParticipantRecord.capacity;
 const LOOK_INTERVAL_MS = 50;
+/** Who polls fast looks at the clock every so many polls. */
+const MOST_POLLS_PER_CLOCK = 16;
+/** So many polls in less time than this are fast. */
+const FAST_POLLS_MS = 1;
 
 function lockOffset(byte: number): number {
   return LOCK_BASE_OFFSET + byte;
@@ -69,6 +73,10 @@ export class Participant implements Disposable {
   readonly #listeners = new Set<(event: DeathEvent) => void>();
   readonly #chores = new Set<Chore>();
   #section = 0;
+  // On the path of each poll in vain: TypeScript-private, see spsc.ts.
+  private pollsToClock = 1;
+  #pollsPerClock = 1;
+  #clockMs = 0;
   #nextLookMs = 0;
   /** The last look for the dead left nothing to do. */
   #settled = true;
@@ -215,10 +223,18 @@ export class Participant implements Disposable {
 
   /**
    * {@link recoverDead}, at most every 50 ms: for callers on a slow path that never sleep. They are in the middle of something, so listeners
-   * are called later, from the event loop or by the next wait.
+   * are called later, from the event loop or by the next wait. Cheap enough for each poll in vain: who polls fast does not read the clock each time.
    */
   suspectDeath(): void {
+    if (--this.pollsToClock <= 0) this.#lookNowAndThen();
+  }
+
+  #lookNowAndThen(): void {
     const nowMs = performance.now();
+    const fast = nowMs - this.#clockMs < FAST_POLLS_MS;
+    this.#pollsPerClock = fast ? Math.min(2 * this.#pollsPerClock, MOST_POLLS_PER_CLOCK) : 1;
+    this.pollsToClock = this.#pollsPerClock;
+    this.#clockMs = nowMs;
     if (nowMs < this.#nextLookMs) return;
     this.#nextLookMs = nowMs + LOOK_INTERVAL_MS;
     this.#cleanDead();

@@ -60,6 +60,7 @@ export class QueueConsumer implements Disposable {
     if (this.budget <= 0 ? !this.turn(true) : !this.current.ready() && !this.turn(false)) {
       this.peeked = this.current;
       pause();
+      this.participant.suspectDeath();
       return 0;
     }
     const lane = this.current;
@@ -104,7 +105,9 @@ export class QueueConsumer implements Disposable {
 
   /** The queue was ended, its producers have left and it is empty: no message will come. */
   get ended(): boolean {
-    return isOver(this.queue);
+    const over = isOver(this.queue);
+    if (!over) this.participant.suspectDeath();
+    return over;
   }
 
   /** @internal For {@link waitAny}. */

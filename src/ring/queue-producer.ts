@@ -67,6 +67,10 @@ export class QueueProducer extends SpscProducer implements Disposable {
     if (this.sleepers.any()) this.sleepers.rouseOne(this.participant.ringer);
   }
 
+  protected override onFull(): void {
+    this.participant.suspectDeath();
+  }
+
   private whenFull(max: number): number {
     const { policy } = this.queue;
     if (policy === "drop-oldest") return this.makeRoom(max);

@@ -81,6 +81,7 @@ export class QueueTaker implements Disposable {
     }
     if (count === 0) {
       pause();
+      this.participant.suspectDeath();
       return 0;
     }
     this.budget = (this.budget - count) | 0;
@@ -134,7 +135,9 @@ export class QueueTaker implements Disposable {
 
   /** The queue was ended, its producers have left and it is empty: no message will come. */
   get ended(): boolean {
-    return isOver(this.queue);
+    const over = isOver(this.queue);
+    if (!over) this.participant.suspectDeath();
+    return over;
   }
 
   /** Blocks the thread until there is a message; false at the time limit, or when the queue {@link ended}. */

@@ -182,6 +182,9 @@ export class RecordReader {
     throw new EvictedError(`records ${this.name}`);
   }
 
+  /** {@link next} found nothing. */
+  protected onEmpty(): void {}
+
   /** Bytes published behind the current position, by the producer's current tail. */
   private refresh(): number {
     const hint = loadHint(this.words, RecordsLayout.tailWord) | 0;
@@ -189,6 +192,7 @@ export class RecordReader {
       if (!this.lossy) this.intact();
       this.cachedTail = hint;
       pause();
+      this.onEmpty();
       return 0;
     }
     // SYNC publish: acquire pairs with the producer's release store of tail.

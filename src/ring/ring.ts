@@ -141,6 +141,10 @@ export class RingProducer extends SpscProducer implements Disposable, Waitable {
     this.ringer = participant.ringer;
   }
 
+  protected override onFull(): void {
+    this.participant.suspectDeath();
+  }
+
   /** Publishes the first `count` reserved slots with one store, and wakes the consumer if it sleeps. */
   override commit(count: number): void {
     super.commit(count);
@@ -179,6 +183,10 @@ export class RingConsumer extends SpscConsumer implements Disposable, Waitable {
     super(ring);
     this.participant = participant;
     this.ringer = participant.ringer;
+  }
+
+  protected override onEmpty(): void {
+    this.participant.suspectDeath();
   }
 
   /** Gives the first `count` peeked slots back with one store, and wakes the producer if it sleeps. */

@@ -77,6 +77,7 @@ export class SpscProducer {
       if (free === 0) {
         this.reserved = 0;
         pause();
+        this.onFull();
         return 0;
       }
     }
@@ -86,6 +87,9 @@ export class SpscProducer {
     if (((this.tail + count - this.touchedTail) | 0) > 0) this.touch(count, free < room ? free : room);
     return count;
   }
+
+  /** {@link reserve} found no room. */
+  protected onFull(): void {}
 
   /** Looks at the consumer's index; confirms it only when the plain load says that something changed. */
   protected refresh(): number {
@@ -191,6 +195,7 @@ export class SpscConsumer {
       if (available === 0) {
         this.peeked = 0;
         pause();
+        this.onEmpty();
         return 0;
       }
     }
@@ -202,6 +207,9 @@ export class SpscConsumer {
     this.peeked = count;
     return count;
   }
+
+  /** {@link peek} found nothing. */
+  protected onEmpty(): void {}
 
   /** Looks at the producer's index; confirms it only when the plain load says that something changed. */
   private refresh(): number {

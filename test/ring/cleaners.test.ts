@@ -14,11 +14,11 @@ const LIMIT = { timeoutMs: 10_000 };
 
 /** A consumer of ours, and its producer in another process. */
 async function channelWithVictim(pair: RegionPair) {
-  const consumer = Channel.create(pair.a, "c", { frameBytes: 64 }).consumer();
+  const consumer = Channel.create(pair.a, "channel", { frameBytes: 64 }).consumer();
   const me = Participant.of(pair.a);
   const told: DeathEvent[] = [];
   me.onDeath((event) => told.push(event));
-  const victim = await Survivor.start(pair.name, "produce");
+  const victim = await Survivor.start(pair.name, "produce channel");
   const phase = (): number =>
     pair.a.control.words[participantRecordWord(victim.participant)]! & ParticipantRecord.phaseMask;
   const pids = (): number[] => told.map(({ pid }) => pid);
