@@ -1,7 +1,7 @@
 /** The consuming end of a channel: receive → read → release. */
 import type { ChannelGeometry } from "../ring/channel-geometry.ts";
 import type { Condition } from "../ring/doorbell.ts";
-import { ArgumentError, PeerDiedError } from "../ring/errors.ts";
+import { ArgumentError, ClosedError, PeerDiedError } from "../ring/errors.ts";
 import { LaneReceiver } from "../ring/lane-receiver.ts";
 import { Participant } from "../ring/participant.ts";
 import type { AwaitOptions, BlockOptions } from "../ring/ring.ts";
@@ -120,7 +120,7 @@ export class FrameConsumer implements Disposable, AsyncIterable<Frame>, Conditio
 
   #assertOpen(): void {
     this.#channel.region.assertOpen();
-    if (!this.#open) throw new ArgumentError(`this consumer of channel ${this.#channel.name} is closed`);
+    if (!this.#open) throw new ClosedError(`this consumer of channel ${this.#channel.name}`);
   }
 
   /** Leaves the lane; frames received before stay valid until they are released. */

@@ -1,7 +1,7 @@
 /** The producing end of a channel: loan → fill → send. */
 import type { ChannelGeometry } from "../ring/channel-geometry.ts";
 import type { Condition } from "../ring/doorbell.ts";
-import { ArgumentError, BackpressureError, WaitTimeoutError } from "../ring/errors.ts";
+import { ArgumentError, BackpressureError, ClosedError, WaitTimeoutError } from "../ring/errors.ts";
 import { FreeBlock } from "../ring/free-block.ts";
 import { LaneSender } from "../ring/lane-sender.ts";
 import { ChannelLayout, RingLayout } from "../ring/layout.ts";
@@ -239,7 +239,7 @@ export class FrameProducer implements Disposable {
 
   #assertOpen(): void {
     this.#channel.region.assertOpen();
-    if (!this.#open) throw new ArgumentError(`this producer of channel ${this.#channel.name} is closed`);
+    if (!this.#open) throw new ClosedError(`this producer of channel ${this.#channel.name}`);
   }
 
   /** Ends the stream: consumers get what was sent, then the end. */

@@ -1,7 +1,7 @@
 /** The consuming end of records: read in place and release, or receive copies. */
 import { loadAfterFence } from "../memory/atomics.ts";
 import type { Condition } from "../ring/doorbell.ts";
-import { ArgumentError, PeerDiedError, WaitTimeoutError } from "../ring/errors.ts";
+import { ClosedError, PeerDiedError, WaitTimeoutError } from "../ring/errors.ts";
 import { ownerParticipant } from "../ring/owner.ts";
 import { Participant } from "../ring/participant.ts";
 import { RecordReader } from "../ring/record-reader.ts";
@@ -181,7 +181,7 @@ export class RecordConsumer
   /** @internal */
   assertOpen(): void {
     this.#records.region.assertOpen();
-    if (!this.#open) throw new ArgumentError(`this consumer of records ${this.#records.name} is closed`);
+    if (!this.#open) throw new ClosedError(`this consumer of records ${this.#records.name}`);
   }
 
   /** Leaves: the producer waits for this consumer no longer. */

@@ -1,6 +1,6 @@
 /** The producing end of records: reserve → write in place → commit, or send. */
 import type { Condition } from "../ring/doorbell.ts";
-import { ArgumentError, BackpressureError, WaitTimeoutError } from "../ring/errors.ts";
+import { ArgumentError, BackpressureError, ClosedError, WaitTimeoutError } from "../ring/errors.ts";
 import { detachOwner, ownerParticipant } from "../ring/owner.ts";
 import type { Participant } from "../ring/participant.ts";
 import { RecordWriter } from "../ring/record-writer.ts";
@@ -188,7 +188,7 @@ export class RecordProducer extends RecordWriter implements Disposable {
 
   #assertOpen(): void {
     this.#records.region.assertOpen();
-    if (!this.#open) throw new ArgumentError(`this producer of records ${this.#records.name} is closed`);
+    if (!this.#open) throw new ClosedError(`this producer of records ${this.#records.name}`);
   }
 
   /** Publishes what is finished and ends the stream. */

@@ -1,7 +1,13 @@
 /** A client of a service: sends requests, and gives each response to whoever asked. */
 import { loadAfterFence } from "../memory/atomics.ts";
 import { type Condition, MAX_TIMER_MS } from "../ring/doorbell.ts";
-import { ArgumentError, RemoteError, ServerGoneError, WaitTimeoutError } from "../ring/errors.ts";
+import {
+  ArgumentError,
+  ClosedError,
+  RemoteError,
+  ServerGoneError,
+  WaitTimeoutError,
+} from "../ring/errors.ts";
 import { attachOwner, detachOwner, receiverOf } from "../ring/owner.ts";
 import type { Participant } from "../ring/participant.ts";
 import { joinRecords } from "../ring/record-reader.ts";
@@ -306,7 +312,7 @@ export class ServiceClient<Request = unknown, Response = unknown> implements Dis
 
   #assertOpen(): void {
     this.#service.region.assertOpen();
-    if (!this.#open) throw new ArgumentError(`this client of service ${this.#service.name} is closed`);
+    if (!this.#open) throw new ClosedError(`this client of service ${this.#service.name}`);
   }
 
   /** Leaves; calls under way fail. */

@@ -2,7 +2,7 @@
 import { loadAcquire } from "../memory/atomics.ts";
 import { addToCounter } from "../ring/counters.ts";
 import type { Condition } from "../ring/doorbell.ts";
-import { ArgumentError, WaitTimeoutError } from "../ring/errors.ts";
+import { ArgumentError, ClosedError, WaitTimeoutError } from "../ring/errors.ts";
 import { detachOwner } from "../ring/owner.ts";
 import type { Participant } from "../ring/participant.ts";
 import { RecordsLayout } from "../ring/records-layout.ts";
@@ -281,7 +281,7 @@ export class ServiceServer<Request = unknown, Response = unknown>
 
   #assertOpen(): void {
     this.#service.region.assertOpen();
-    if (!this.#open) throw new ArgumentError(`this server of service ${this.#service.name} is closed`);
+    if (!this.#open) throw new ClosedError(`this server of service ${this.#service.name}`);
   }
 
   /** Leaves; clients with requests under way get a ServerGoneError, others wait for a next server. */

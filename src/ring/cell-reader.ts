@@ -7,7 +7,7 @@ import type { Region } from "../memory/region.ts";
 import { bufferOf, type CellGeometry } from "./cell-geometry.ts";
 import { CellLayout } from "./cell-layout.ts";
 import { copyWords } from "./copy.ts";
-import { CellBusyError, CorruptError } from "./errors.ts";
+import { ArgumentError, CellBusyError, CorruptError } from "./errors.ts";
 import { Participant } from "./participant.ts";
 import type { AwaitOptions, BlockOptions } from "./ring.ts";
 import { Sleepers } from "./sleepers.ts";
@@ -60,7 +60,7 @@ export class CellReader implements Waitable {
       if (lengthBytes === NO_VALUE) return NO_VALUE;
       const words = (lengthBytes + 3) >>> 2;
       if (words > into.length)
-        throw new RangeError(`a value of ${lengthBytes} bytes does not go into ${into.length} words`);
+        throw new ArgumentError(`a value of ${lengthBytes} bytes does not go into ${into.length} words`);
       copyWords(this.cellWords, this.at, into, 0, words);
       if (this.isIntact()) return lengthBytes;
       pause();

@@ -3,6 +3,7 @@ import { fenceStores, loadAcquire, publish, storePlain } from "../memory/atomics
 import { WORD_BYTES } from "../memory/layout.ts";
 import { bufferOf, type CellGeometry } from "./cell-geometry.ts";
 import { CellLayout } from "./cell-layout.ts";
+import { ArgumentError, ClosedError } from "./errors.ts";
 import { detachOwner } from "./owner.ts";
 import type { Participant } from "./participant.ts";
 import { Sleepers } from "./sleepers.ts";
@@ -40,8 +41,9 @@ export class CellWriter implements Disposable {
     return this.latest >>> 0;
   }
 
-  /** The place of the next value, to be filled in; it holds an old one. A second call begins anew. */
+  /** The place of the next value, to be filled in; it holds an old one. A second call begins anew. @throws ClosedError */
   begin(): Uint8Array {
+    if (!this.open) throw new ClosedError(`this writer of cell ${this.cell.name}`);
     const version = (this.latest + 1) | 0 || 1;
     const buffer = bufferOf(this.cell, version);
     publish(this.words, buffer + CellLayout.sequenceWord, 0);
@@ -53,13 +55,13 @@ export class CellWriter implements Disposable {
 
   /** Makes what was filled in the latest value, and wakes readers that wait.
    * @param lengthBytes of the value, default all of it
-   * @throws RangeError without `begin`, or beyond `valueBytes` */
+   * @throws ArgumentError without `begin`, or beyond `valueBytes` */
   commit(lengthBytes: number = this.cell.valueBytes): void {
     const version = this.writing;
     const isLength = Number.isInteger(lengthBytes) && lengthBytes >= 0 && lengthBytes <= this.cell.valueBytes;
     if (version === 0 || !isLength)
-      throw new RangeError(
-        `commit(${lengthBytes}): begin() first, and at most ${this.cell.valueBytes} bytes`,
+      throw new ArgumentError(
+        `cell ${this.cell.name}: commit(${lengthBytes}): begin() first, and at most ${this.cell.valueBytes} bytes`,
       );
     const buffer = this.at - CellLayout.valueWord;
     storePlain(this.words, buffer + CellLayout.lengthWord, lengthBytes);
@@ -71,10 +73,12 @@ export class CellWriter implements Disposable {
     if (this.waiters.any()) this.waiters.rouseAll(this.participant.ringer);
   }
 
-  /** Copies a value in and makes it the latest. @throws RangeError when it is longer than `valueBytes` */
+  /** Copies a value in and makes it the latest. @throws ArgumentError when it is longer than `valueBytes`; ClosedError */
   write(value: Uint8Array): void {
     if (value.length > this.cell.valueBytes)
-      throw new RangeError(`${value.length} bytes; values of this cell have at most ${this.cell.valueBytes}`);
+      throw new ArgumentError(
+        `cell ${this.cell.name}: ${value.length} bytes; its values have at most ${this.cell.valueBytes}`,
+      );
     this.begin().set(value);
     this.commit(value.length);
   }
@@ -84,6 +88,7 @@ export class CellWriter implements Disposable {
     if (this.open && !this.participant.region.closed)
       detachOwner(this.words, CellLayout.writerOwnerWord, this.participant.index);
     this.open = false;
+    this.writing = 0;
   }
 
   [Symbol.dispose](): void {

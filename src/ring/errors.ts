@@ -80,6 +80,13 @@ export class ArgumentError extends PhysringError {
   }
 }
 
+/** An end (producer, consumer, client, …) that was closed, by `close()` or at the end of its `using`: it belongs to somebody else now. */
+export class ClosedError extends PhysringError {
+  constructor(what: string) {
+    super("CLOSED", `${what} is closed; take a new one`);
+  }
+}
+
 /** Producer and consumer of one channel must be two participants, and a region handle is one. */
 export class SameHandleError extends PhysringError {
   constructor(channel: string) {

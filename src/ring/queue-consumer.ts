@@ -135,6 +135,7 @@ export class QueueConsumer implements Disposable {
   close(): void {
     if (this.open && !this.participant.region.closed) detachConsumer(this.queue, this.participant.bit);
     this.open = false;
+    for (const lane of this.lanes) lane.shut();
   }
   [Symbol.dispose](): void {
     this.close();

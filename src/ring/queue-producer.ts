@@ -141,8 +141,9 @@ export class QueueProducer extends SpscProducer implements Disposable {
 
   /** Rings all who sleep, also for {@link waitAny}: the one that was rung for the last message may be stopped. */
   beginWait(): void {
+    const isReady = this.ready();
     this.count(RingLayout.waitsWord, 1);
-    if (!this.ready() && this.sleepers.any()) this.sleepers.rouseAll(this.participant.ringer);
+    if (!isReady && this.sleepers.any()) this.sleepers.rouseAll(this.participant.ringer);
   }
 
   /** Leaves the queue. Idempotent. */
@@ -151,6 +152,7 @@ export class QueueProducer extends SpscProducer implements Disposable {
       detachProducer(this.queue, this.lane, this.participant.index, this.participant.ringer);
     }
     this.open = false;
+    this.shut();
   }
   [Symbol.dispose](): void {
     this.close();

@@ -1,7 +1,7 @@
 /** A consumer of a work queue with shared heads: it copies a burst, then claims it (PROTOCOL.md §11 "Take, shared head"). */
 import { loadAfterFence, pause } from "../memory/atomics.ts";
 import { WORD_BYTES } from "../memory/layout.ts";
-import { ArgumentError, EvictedError } from "./errors.ts";
+import { ArgumentError, ClosedError, EvictedError } from "./errors.ts";
 import { RingLayout } from "./layout.ts";
 import { ownerParticipant } from "./owner.ts";
 import type { Participant } from "./participant.ts";
@@ -32,6 +32,8 @@ export class QueueTaker implements Disposable {
   private budget = LANE_BURST;
   private open = true;
   private readonly evictable: boolean;
+  /** There is something to look at before a message may be taken. */
+  private mayRefuse: boolean;
   private lost = false;
 
   /** @param burst most messages of one `take`, 1 to 65536
@@ -57,6 +59,7 @@ export class QueueTaker implements Disposable {
     this.used = 1;
     this.index = 0;
     this.evictable = queue.stallAction === "evict";
+    this.mayRefuse = this.evictable;
     this.sleepers = new Sleepers(queue.words, QueueLayout.sleepersWord);
     this.waiter = new QueueWaiter(queue, participant, this);
   }
@@ -67,7 +70,7 @@ export class QueueTaker implements Disposable {
    * @throws CorruptError when indices are impossible; EvictedError when all consumers stood still for longer than the queue allows
    */
   take(max: number): number {
-    if (this.evictable && this.isEvicted()) this.refuseEvicted();
+    if (this.mayRefuse) this.assertPlace();
     const most = max < this.burst ? max : this.burst;
     if (this.budget <= 0) this.turn();
     let count = this.takeFrom(this.index, most);
@@ -87,6 +90,11 @@ export class QueueTaker implements Disposable {
     this.budget = (this.budget - count) | 0;
     if (this.sleepers.any()) this.waiter.passOn();
     return count;
+  }
+
+  private assertPlace(): void {
+    if (!this.open) throw new ClosedError(`this consumer of queue ${this.queue.name}`);
+    if (this.isEvicted()) this.refuseEvicted();
   }
 
   private isEvicted(): boolean {
@@ -127,6 +135,7 @@ export class QueueTaker implements Disposable {
 
   /** Whether {@link take} has something to say: a message, or that we were evicted. */
   ready(): boolean {
+    if (!this.open) throw new ClosedError(`this consumer of queue ${this.queue.name}`);
     if (this.isEvicted()) return true;
     this.used = lanesInUse(this.queue);
     for (let lane = 0; lane < this.used; lane++) if (this.lanes[lane]!.ready()) return true;
@@ -159,6 +168,7 @@ export class QueueTaker implements Disposable {
       this.waiter.passOn();
     }
     this.open = false;
+    this.mayRefuse = true;
   }
   [Symbol.dispose](): void {
     this.close();

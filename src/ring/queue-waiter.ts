@@ -1,6 +1,6 @@
 /** How a consumer of a queue waits (PROTOCOL.md §11 "Sleep"): its bit among the sleepers while it does, and nothing stranded afterwards. */
 import type { Condition } from "./doorbell.ts";
-import { CorruptError } from "./errors.ts";
+import { ClosedError, CorruptError } from "./errors.ts";
 import type { Participant } from "./participant.ts";
 import { isOver } from "./queue-ends.ts";
 import type { QueueGeometry } from "./queue-geometry.ts";
@@ -75,12 +75,12 @@ export class QueueWaiter implements Condition {
     if (this.sleepers.any() && this.mayBeReady()) this.sleepers.rouseOne(this.participant.ringer);
   }
 
-  /** A spoilt lane is for the one who is woken to find: here messages were taken already, or somebody leaves. */
+  /** A spoilt lane is for the one who is woken to find: here messages were taken already, or somebody leaves, or has left in mid-wait. */
   private mayBeReady(): boolean {
     try {
       return this.message.ready();
     } catch (error) {
-      if (error instanceof CorruptError) return true;
+      if (error instanceof CorruptError || error instanceof ClosedError) return true;
       throw error;
     }
   }

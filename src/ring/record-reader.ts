@@ -22,7 +22,7 @@ import {
   sleepersFence,
   storeRelease,
 } from "../memory/atomics.ts";
-import { CorruptError, EvictedError } from "./errors.ts";
+import { ClosedError, CorruptError, EvictedError } from "./errors.ts";
 import { OwnerWord } from "./layout.ts";
 import { attachOwner, detachOwner, ownerParticipant } from "./owner.ts";
 import type { RecordsGeometry } from "./records-geometry.ts";
@@ -73,6 +73,7 @@ export class RecordReader {
   private size = 0;
   private epoch = 0;
   private expected = 0;
+  private left = false;
   private cachedTail = 0;
   private released = 0;
 
@@ -176,6 +177,7 @@ export class RecordReader {
 
   /** Lets go of the cursor, so that it can be used again. */
   private refuseEvicted(): never {
+    if (this.left) throw new ClosedError(`this consumer of records ${this.name}`);
     const owner = loadAcquire(this.words, this.ownerWord);
     if (owner === (this.owner | OwnerWord.busyBit))
       detachOwner(this.words, this.ownerWord, ownerParticipant(owner));
@@ -187,6 +189,7 @@ export class RecordReader {
 
   /** Bytes published behind the current position, by the producer's current tail. */
   private refresh(): number {
+    if (this.left) throw new ClosedError(`this consumer of records ${this.name}`);
     const hint = loadHint(this.words, RecordsLayout.tailWord) | 0;
     if (hint === this.at) {
       if (!this.lossy) this.intact();
@@ -349,6 +352,9 @@ export class RecordReader {
 
   /** Gives the cursor back. The caller rings the producer. */
   leave(): void {
+    this.left = true;
+    this.size = 0;
+    this.cachedTail = this.at; // so that the next look is one that refuses
     if (this.lossy) return;
     const owner = loadAcquire(this.words, this.ownerWord);
     const ours = owner === this.owner || owner === (this.owner | OwnerWord.busyBit);

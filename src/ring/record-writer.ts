@@ -217,7 +217,7 @@ export class RecordWriter {
   }
 
   private refuseFinish(lengthBytes: number): never {
-    throw new RangeError(
+    throw new ArgumentError(
       this.reserved < 0
         ? `finish(${lengthBytes}) without a reservation`
         : `finish(${lengthBytes}) of ${this.reserved} reserved bytes`,

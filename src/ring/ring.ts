@@ -161,11 +161,17 @@ export class RingProducer extends SpscProducer implements Disposable, Waitable {
     return waitOn(this, options);
   }
 
-  [Symbol.dispose](): void {
+  /** Leaves the ring; what is in it stays. Idempotent. */
+  close(): void {
     if (this.open && !this.participant.region.closed) {
       detachOwner(this.words, RingLayout.producerOwnerWord, this.participant.index);
     }
     this.open = false;
+    this.shut();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
   }
 }
 
@@ -205,10 +211,16 @@ export class RingConsumer extends SpscConsumer implements Disposable, Waitable {
     return waitOn(this, options);
   }
 
-  [Symbol.dispose](): void {
+  /** Leaves the ring; what is in it stays. Idempotent. */
+  close(): void {
     if (this.open && !this.participant.region.closed) {
       detachOwner(this.words, RingLayout.consumerOwnerWord, this.participant.index);
     }
     this.open = false;
+    this.shut();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
   }
 }

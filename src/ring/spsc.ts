@@ -15,7 +15,7 @@
  */
 import { confirmHint, loadAcquire, loadHint, pause, publish, storePlain } from "../memory/atomics.ts";
 import { LINE_BYTES, WORD_BYTES } from "../memory/layout.ts";
-import { CorruptError } from "./errors.ts";
+import { ArgumentError, ClosedError, CorruptError } from "./errors.ts";
 import { RingLayout } from "./layout.ts";
 import type { RingGeometry } from "./ring-geometry.ts";
 
@@ -42,6 +42,7 @@ export class SpscProducer {
   protected cachedHead: number;
   private touchedTail: number;
   private reserved: number;
+  private closed = false;
 
   /** Continues where the ring's last producer stopped.
    * @throws CorruptError when the indices contradict each other */
@@ -65,7 +66,7 @@ export class SpscProducer {
   /**
    * Reserves up to `max` contiguous slots and returns how many; 0 when the ring is full (then it has paused once, so a
    * caller may loop). Word index of slot i: `at + i * slotWords`. A second call before `commit` reserves the same slots.
-   * @throws CorruptError when the consumer's index is impossible
+   * @throws CorruptError when the consumer's index is impossible; ClosedError
    */
   reserve(max: number): number {
     const position = this.tail & this.mask;
@@ -93,6 +94,7 @@ export class SpscProducer {
 
   /** Looks at the consumer's index; confirms it only when the plain load says that something changed. */
   protected refresh(): number {
+    if (this.closed) throw new ClosedError(`this producer of ${this.name}`);
     const hint = loadHint(this.words, RingLayout.headWord) | 0;
     if (hint !== this.cachedHead) {
       // SYNC free-slot: acquire pairs with the consumer's release store of head.
@@ -130,14 +132,25 @@ export class SpscProducer {
     words[word + 3] = tag;
   }
 
-  /** Publishes the first `count` reserved slots with one store. */
+  /** Publishes the first `count` reserved slots with one store. @throws ArgumentError when so many are not reserved; ClosedError */
   commit(count: number): void {
-    if (count > this.reserved || count < 0)
-      throw new RangeError(`commit(${count}) of ${this.reserved} reserved slots`);
+    if (count > this.reserved || count < 0) this.refuseCommit(count);
     this.reserved = 0;
     this.tail = (this.tail + count) | 0;
     // SYNC publish: release pairs with the consumer's acquire load of tail. Single writer: the producer.
     publish(this.words, RingLayout.tailWord, this.tail);
+  }
+
+  private refuseCommit(count: number): never {
+    if (this.closed) throw new ClosedError(`this producer of ${this.name}`);
+    throw new ArgumentError(`${this.name}: commit(${count}) of ${this.reserved} reserved slots`);
+  }
+
+  /** Whoever comes next owns the slots: nothing is reserved, and no free slot is known, so that both paths end at a check. */
+  protected shut(): void {
+    this.closed = true;
+    this.reserved = -1;
+    this.cachedHead = (this.tail - this.capacity) | 0;
   }
 
   /** Slots committed and not released, by the consumer's current index. */
@@ -166,6 +179,7 @@ export class SpscConsumer {
   private head: number;
   private cachedTail: number;
   private peeked: number;
+  private closed = false;
 
   /** Continues at the first slot that was not released.
    * @throws CorruptError when the indices contradict each other */
@@ -186,7 +200,7 @@ export class SpscConsumer {
   /**
    * Up to `max` contiguous committed slots, oldest first; 0 when the ring is empty (then it has paused once, so a caller may
    * loop). Word index of slot i: `at + i * slotWords`. Valid until `release`.
-   * @throws CorruptError when the producer's index is impossible
+   * @throws CorruptError when the producer's index is impossible; ClosedError
    */
   peek(max: number): number {
     let available = (this.cachedTail - this.head) | 0;
@@ -213,6 +227,7 @@ export class SpscConsumer {
 
   /** Looks at the producer's index; confirms it only when the plain load says that something changed. */
   private refresh(): number {
+    if (this.closed) throw new ClosedError(`this consumer of ${this.name}`);
     const hint = loadHint(this.words, RingLayout.tailWord) | 0;
     if (hint !== this.cachedTail) {
       // SYNC publish: acquire pairs with the producer's release store of tail.
@@ -226,14 +241,25 @@ export class SpscConsumer {
     return tail;
   }
 
-  /** Gives the first `count` peeked slots back with one store; they may be overwritten at once. */
+  /** Gives the first `count` peeked slots back with one store; they may be overwritten at once. @throws ArgumentError, ClosedError */
   release(count: number): void {
-    if (count > this.peeked || count < 0)
-      throw new RangeError(`release(${count}) of ${this.peeked} peeked slots`);
+    if (count > this.peeked || count < 0) this.refuseRelease(count);
     this.peeked = 0;
     this.head = (this.head + count) | 0;
     // SYNC free-slot: release pairs with the producer's acquire load of head. Single writer: the consumer.
     publish(this.words, RingLayout.headWord, this.head);
+  }
+
+  private refuseRelease(count: number): never {
+    if (this.closed) throw new ClosedError(`this consumer of ${this.name}`);
+    throw new ArgumentError(`${this.name}: release(${count}) of ${this.peeked} peeked slots`);
+  }
+
+  /** @internal As {@link SpscProducer.shut}: nothing is peeked, and nothing known to be there. */
+  shut(): void {
+    this.closed = true;
+    this.peeked = -1;
+    this.cachedTail = this.head;
   }
 
   /** Whether something is committed. */

@@ -2,6 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import {
   ArgumentError,
+  ClosedError,
   InUseError,
   MessageInvalidError,
   RemoteError,
@@ -46,7 +47,7 @@ describe("one process, two handles", () => {
     expect(server.counters).toEqual({ answered: 300, skipped: 0, undelivered: 0 });
     expect(opened.clients).toBe(2);
     server.close();
-    await expect(serving).rejects.toThrow(ArgumentError);
+    await expect(serving).rejects.toThrow(ClosedError);
   });
 
   test("an aborted serve answers what is under way", async () => {

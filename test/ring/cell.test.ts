@@ -4,7 +4,7 @@ import { Region } from "../../src/memory/region.ts";
 import { Cell } from "../../src/ring/cell.ts";
 import { bufferOf } from "../../src/ring/cell-geometry.ts";
 import { CellLayout } from "../../src/ring/cell-layout.ts";
-import { CellBusyError, CorruptError, InUseError } from "../../src/ring/errors.ts";
+import { ArgumentError, CellBusyError, CorruptError, InUseError } from "../../src/ring/errors.ts";
 import { RegionPair } from "../support/regions.ts";
 
 const bytesOf = (...values: number[]): Uint8Array => Uint8Array.from(values);
@@ -53,7 +53,7 @@ describe("values", () => {
     const into = new Int32Array(3);
     expect(y.read(into)).toBe(9);
     expect([...new Uint8Array(into.buffer, 0, 9)]).toEqual(Array.from({ length: 9 }, () => 7));
-    expect(() => y.read(new Int32Array(2))).toThrow(RangeError);
+    expect(() => y.read(new Int32Array(2))).toThrow(ArgumentError);
     writer.write(bytesOf());
     expect(y.read()).toBe(0);
     expect(writer.version).toBe(22);
@@ -93,10 +93,10 @@ describe("values", () => {
     using writer = Cell.create(pair.a, "v", { valueBytes: 4 }).writer();
     expect(() => writer.commit()).toThrow("begin() first");
     writer.begin();
-    expect(() => writer.commit(5)).toThrow(RangeError);
+    expect(() => writer.commit(5)).toThrow(ArgumentError);
     writer.commit(4);
-    expect(() => writer.commit()).toThrow(RangeError);
-    expect(() => writer.write(new Uint8Array(5))).toThrow(RangeError);
+    expect(() => writer.commit()).toThrow(ArgumentError);
+    expect(() => writer.write(new Uint8Array(5))).toThrow(ArgumentError);
   });
 });
 

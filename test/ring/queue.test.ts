@@ -15,6 +15,7 @@ import { LANE_BURST } from "../../src/ring/queue-consumer.ts";
 import { QueueLayout } from "../../src/ring/queue-layout.ts";
 import type { QueueProducer } from "../../src/ring/queue-producer.ts";
 import type { QueueTaker } from "../../src/ring/queue-taker.ts";
+import { rejectionCode } from "../support/errors.ts";
 import { RegionPair, uniqueName } from "../support/regions.ts";
 
 /** As many handles as wanted of one region with one queue. */
@@ -379,11 +380,11 @@ test("two takers of one thread, one after the other: the wait of the first does 
   using tx = queue.producer();
   const consuming = Queue.open(pair.b, "q");
   const first = consuming.taker();
-  const firstWait = first.wait({ timeoutMs: 20 });
+  const firstWait = rejectionCode(first.wait({ timeoutMs: 20 }));
   first.close();
   using second = consuming.taker();
   const secondWait = second.wait();
-  expect(await firstWait).toBe(false);
+  expect(await firstWait).toBe("CLOSED");
   expect(tx.reserve(1)).toBe(1);
   tx.commit(1);
   expect(await Promise.race([secondWait, Bun.sleep(3000).then(() => "still asleep")])).toBe(true);

@@ -3,7 +3,7 @@ import { describe, expect, test } from "bun:test";
 import type { RecordConsumer } from "../../src/channel/record-consumer.ts";
 import { Records, type RecordsOptions } from "../../src/channel/records.ts";
 import { Region } from "../../src/memory/region.ts";
-import { CorruptError } from "../../src/ring/errors.ts";
+import { ArgumentError, CorruptError } from "../../src/ring/errors.ts";
 import {
   cursorOwnerWord,
   cursorPositionWord,
@@ -143,7 +143,7 @@ describe("reliable", () => {
     }
     tx.tryReserve(50);
     tx.abort();
-    expect(() => tx.finish(1)).toThrow(RangeError);
+    expect(() => tx.finish(1)).toThrow(ArgumentError);
     tx.publish();
     for (let i = 0; i < 3; i++) {
       expect(rx.next()).toBe(true);
@@ -154,7 +154,7 @@ describe("reliable", () => {
     expect(rx.next()).toBe(false);
     rx.release();
     tx.tryReserve(8);
-    expect(() => tx.finish(9)).toThrow(RangeError);
+    expect(() => tx.finish(9)).toThrow(ArgumentError);
     expect(() => tx.tryReserve(2041)).toThrow(/largest has 2040/);
     expect(() => tx.tryReserve(Number.NaN)).toThrow(/largest/);
     expect(() => tx.tryReserve(-1)).toThrow(/largest/);

@@ -1,6 +1,6 @@
 /** The SPSC ring through the named-ring API, both ends in this process on two region handles. */
 import { describe, expect, test } from "bun:test";
-import { CorruptError, InUseError } from "../../src/ring/errors.ts";
+import { ArgumentError, CorruptError, InUseError } from "../../src/ring/errors.ts";
 import { RingLayout } from "../../src/ring/layout.ts";
 import { Ring } from "../../src/ring/ring.ts";
 import { RegionPair } from "../support/regions.ts";
@@ -123,11 +123,11 @@ describe("messages", () => {
     using tx = created.producer();
     using rx = opened.consumer();
     tx.reserve(2);
-    expect(() => tx.commit(3)).toThrow(RangeError);
+    expect(() => tx.commit(3)).toThrow(ArgumentError);
     tx.commit(1);
-    expect(() => tx.commit(1)).toThrow(RangeError);
+    expect(() => tx.commit(1)).toThrow(ArgumentError);
     rx.peek(1);
-    expect(() => rx.release(2)).toThrow(RangeError);
+    expect(() => rx.release(2)).toThrow(ArgumentError);
   });
 });
 
