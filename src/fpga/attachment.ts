@@ -190,6 +190,8 @@ export class Attachment {
   /** Starts the idle queue with a new epoch. @throws InUseError, QueueStuckError, QueueHaltedError, DeviceGoneError */
   start(): void {
     const { core, page, object, ring } = this;
+    // The registers of a device that is gone say anything, also that somebody runs the queue.
+    if (core.gone) throw new DeviceGoneError(core.registers.path);
     const state = core.registers.read(page + DeviceRegister.state);
     if ((state & StopRegisters.stateMask) !== StopRegisters.stateIdle) this.#takeOver(state);
     const lastEpoch = Math.max(

@@ -181,25 +181,26 @@ export class BlockQueue {
     if (this.ring.room === 0) throw new QueueFullError(this.ring.capacity);
     const blocks = distinctBlocks(source, destination);
     const given: number[] = [];
+    let entry: number;
     try {
       for (const block of blocks) {
         if (!this.queue.give(block, this.bit)) throw new BlockBusyError(block);
         given.push(block);
       }
-      const entry = this.putLists(opcode, source, destination, length, parameters);
-      this.source[entry] = source === null ? NO_BLOCK : LIST;
-      this.destination[entry] = destination === null ? NO_BLOCK : LIST;
-      this.listOperands[entry] = { source, destination };
-      this.stagedEntries[this.stagedCount++] = entry;
-      if (!this.coherent) {
-        for (const part of source ?? []) this.syncPart(this.toDevice, part);
-        for (const part of destination ?? []) this.syncPart(this.fromDevice, part);
-      }
-      return entry;
+      entry = this.putLists(opcode, source, destination, length, parameters);
     } catch (error) {
       for (const block of given) this.queue.take(block, this.bit, this.ringer);
       throw error;
     }
+    this.source[entry] = source === null ? NO_BLOCK : LIST;
+    this.destination[entry] = destination === null ? NO_BLOCK : LIST;
+    this.listOperands[entry] = { source, destination };
+    this.stagedEntries[this.stagedCount++] = entry;
+    if (!this.coherent) {
+      for (const part of source ?? []) this.syncPart(this.toDevice, part);
+      for (const part of destination ?? []) this.syncPart(this.fromDevice, part);
+    }
+    return entry;
   }
 
   /** The lists of an entry lie at its own place, so they are free when it is; `nextEntry` is what put() will return. */
@@ -314,16 +315,26 @@ export class BlockQueue {
     batch.clear();
   }
 
-  /** Hands all staged commands to the core: at most two sync calls, one barrier, two register writes. Returns how many there were. */
+  /**
+   * Hands all staged commands to the core: at most two sync calls, one barrier, two register writes. Returns how many there were.
+   * @throws what a sync call or the barrier throws; then nothing was submitted, and everything staged was taken back
+   */
   submit(): number {
     if (this.stagedCount === 0) return 0;
-    if (!this.coherent) {
-      // Dirty lines of a destination must not be written back over what the device writes.
-      if (this.toDevice.count > 0) this.syncNow(this.toDevice);
-      if (this.fromDevice.count > 0) this.syncNow(this.fromDevice);
+    let count: number;
+    try {
+      if (!this.coherent) {
+        // Dirty lines of a destination must not be written back over what the device writes.
+        if (this.toDevice.count > 0) this.syncNow(this.toDevice);
+        if (this.fromDevice.count > 0) this.syncNow(this.fromDevice);
+      }
+      count = this.ring.submit();
+    } catch (error) {
+      this.unstage();
+      throw error;
     }
     this.stagedCount = 0;
-    return this.ring.submit();
+    return count;
   }
 
   /** Takes back everything staged since the last {@link submit}. */

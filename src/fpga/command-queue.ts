@@ -70,6 +70,7 @@ export class CommandQueue implements Disposable, AsyncIterable<Completion> {
   readonly #forgetRegion: () => void;
   #count = 0;
   #state: State = "running";
+  #resetting = false;
   #fault: Error | null = null;
   #wakeIterator: (() => void) | null = null;
 
@@ -83,6 +84,7 @@ export class CommandQueue implements Disposable, AsyncIterable<Completion> {
     this.#waiter = new CompletionWaiter(this.#attachment.ring, interrupts, {
       look: () => this.poll(),
       check: () => this.#check(),
+      fail: (error) => this.#waitFailed(error),
     });
     this.#forgetRegion = region.onClose(() => this.close());
   }
@@ -162,13 +164,14 @@ export class CommandQueue implements Disposable, AsyncIterable<Completion> {
   /**
    * Submits a batch with one doorbell. A promise each: it resolves with the completion, and rejects when the core reports an error, the queue is reset, or the
    * time is over.
-   * @throws CommandInvalidError, BlockBusyError, QueueFullError, QueueHaltedError, QueueClosedError; then nothing of the batch was submitted
+   * @throws CommandInvalidError, BlockBusyError, QueueFullError, QueueHaltedError, QueueClosedError, DeviceGoneError, SystemError (a sync call); then nothing of the
+   * batch was submitted
    */
   submit(commands: readonly Command[], options: SubmitOptions = {}): Promise<Completion>[] {
     options.signal?.throwIfAborted();
-    const entries = this.#stage(commands);
+    const entries = this.#give(commands);
     const promises = entries.map((entry, i) => this.#promise(entry, commands[i]!.tag ?? 0, options));
-    this.#ring();
+    this.#waiter.expect();
     return promises;
   }
 
@@ -183,14 +186,15 @@ export class CommandQueue implements Disposable, AsyncIterable<Completion> {
 
   /** Submits a batch whose completions, good and bad, come from the iterator of this queue: `for await (const completion of queue)`. */
   post(commands: readonly Command[]): void {
-    const entries = this.#stage(commands);
+    const entries = this.#give(commands);
     entries.forEach((entry, i) => {
       this.#underWay[entry] = { tag: commands[i]!.tag ?? 0, settle: null };
     });
-    this.#ring();
+    this.#waiter.expect();
   }
 
-  #stage(commands: readonly Command[]): number[] {
+  /** All of them to the core, or none. Nobody looks for completions before this turn of the event loop is over, so the caller has time to say whose they are. */
+  #give(commands: readonly Command[]): number[] {
     this.#assertUsable();
     const { blocks } = this.#attachment;
     const entries: number[] = [];
@@ -200,12 +204,8 @@ export class CommandQueue implements Disposable, AsyncIterable<Completion> {
       blocks.unstage();
       throw error;
     }
+    this.#count += blocks.submit();
     return entries;
-  }
-
-  #ring(): void {
-    this.#count += this.#attachment.blocks.submit();
-    this.#waiter.expect();
   }
 
   #promise(entry: number, tag: number, options: SubmitOptions): Promise<Completion> {
@@ -321,6 +321,12 @@ export class CommandQueue implements Disposable, AsyncIterable<Completion> {
     else this.#break(new QueueResetError());
   }
 
+  /** Its interrupts cannot be waited for: the device is gone, or this user may not unmask them. */
+  #waitFailed(error: Error): void {
+    this.#check();
+    if (this.#state === "running") this.#break(error);
+  }
+
   /** The queue does nothing more until reset(). Halted and gone mean that no block is in use any more; after a fault only a stop tells. */
   #break(error: Error): void {
     this.#state = "halted";
@@ -349,15 +355,23 @@ export class CommandQueue implements Disposable, AsyncIterable<Completion> {
 
   /**
    * Stops the queue, waits until it is idle, fails what had not completed with QueueResetError, gives all blocks back, and starts again.
-   * @throws QueueStuckError when idle does not come: the blocks stay the hardware's, the queue is of no use any more; DeviceGoneError; QueueHaltedError
+   * @throws QueueStuckError when idle does not come: the blocks stay the hardware's, the queue is of no use any more. DeviceGoneError, QueueHaltedError,
+   * InUseError when it does not start again: then it is halted, all blocks are back, and reset() may be called again.
    */
   async reset(options: { readonly idleLimitMs?: number } = {}): Promise<void> {
     if (this.#state === "closed" || this.#state === "stuck") this.#assertUsable();
-    if (this.#state === "stopping")
-      throw new ArgumentError(`hardware queue ${this.name} is being reset already`);
+    if (this.#resetting) throw new ArgumentError(`hardware queue ${this.name} is being reset already`);
+    this.#resetting = true;
+    try {
+      await this.#restart(options.idleLimitMs ?? this.core.answerLimitMs);
+    } finally {
+      this.#resetting = false;
+    }
+  }
+
+  async #restart(limitMs: number): Promise<void> {
     if (this.#state === "running") this.#state = "stopping";
     this.#attachment.requestStop();
-    const limitMs = options.idleLimitMs ?? this.core.answerLimitMs;
     const deadlineMs = performance.now() + limitMs;
     while (!this.#attachment.stopped) {
       if (this.#state === "closed") return;
@@ -365,7 +379,14 @@ export class CommandQueue implements Disposable, AsyncIterable<Completion> {
       await Bun.sleep(0);
     }
     this.#wasStopped(new QueueResetError());
-    this.#attachment.start();
+    try {
+      this.#attachment.start();
+    } catch (error) {
+      // It stands still, and says why; another reset() may find that it starts.
+      this.#state = "halted";
+      this.#fault = error as Error;
+      throw error;
+    }
     this.#waiter.restarted();
     this.#fault = null;
     this.#state = "running";
@@ -374,6 +395,8 @@ export class CommandQueue implements Disposable, AsyncIterable<Completion> {
   /** Idle was seen: what completed is delivered, the rest fails, and no block is the device's. */
   #wasStopped(error: Error): void {
     this.poll();
+    // Somebody may have staged by hand ({@link blocks}).
+    this.#attachment.blocks.unstage();
     this.#failAll(error, true);
     for (const entry of this.#orphans) this.#attachment.blocks.abandon(entry);
     this.#orphans.clear();

@@ -252,17 +252,21 @@ export class CommandRing {
     while (this.stagedCount > 0) this.free[this.freeCount++] = this.staged[--this.stagedCount]!;
   }
 
-  /** Tells the core of all commands put since the last call: a barrier and at most two register writes. Returns how many there were. */
+  /**
+   * Tells the core of all commands put since the last call: a barrier and at most two register writes. Returns how many there were. When the barrier throws (a
+   * simulated board that is gone) or a register is closed, nothing was submitted, and all of it is still staged.
+   */
   submit(): number {
     const count = this.stagedCount;
     if (count === 0) return 0;
-    for (let i = 0; i < count; i++) this.state[this.staged[i]!] = SUBMITTED;
-    this.stagedCount = 0;
-    this.submitted = (this.submitted + count) | 0;
+    const submitted = (this.submitted + count) | 0;
     // SYNC command: payload, lists and descriptors are in memory before the core's fetch, which follows the doorbell.
     this.order.wmb();
     if (this.acknowledged !== this.reaped) this.writeHead();
-    this.registers.write(this.page + HostRegister.sqTail, this.submitted);
+    this.registers.write(this.page + HostRegister.sqTail, submitted);
+    for (let i = 0; i < count; i++) this.state[this.staged[i]!] = SUBMITTED;
+    this.stagedCount = 0;
+    this.submitted = submitted;
     return count;
   }
 

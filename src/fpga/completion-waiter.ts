@@ -13,6 +13,8 @@ export interface WaiterClient {
   look(): number;
   /** Register reads: halted, gone? */
   check(): void;
+  /** The interrupt cannot be enabled. */
+  fail(error: Error): void;
 }
 
 const SLICE_MS = 50;
@@ -70,9 +72,19 @@ export class CompletionWaiter implements Disposable {
         return;
       }
       this.#ring.acknowledge();
-      this.#interrupts!.enable();
+      if (!this.#enable()) return;
       if (!this.#ring.ready()) return;
       if (this.#client.look() === 0) return;
+    }
+  }
+
+  #enable(): boolean {
+    try {
+      this.#interrupts!.enable();
+      return true;
+    } catch (error) {
+      this.#client.fail(error as Error);
+      return false;
     }
   }
 

@@ -1,5 +1,6 @@
 /** Interrupts of a device in the event loop: by UIO, or by a socket that a simulated board sends to (PROTOCOL.md §10.5, §10.9). */
 import { rmSync } from "node:fs";
+import { SystemError } from "../ffi/errors.ts";
 import { closeFile, openFile, readAt, withFile } from "../ffi/files.ts";
 import { ReadinessWatch, readWord, writeAt, writeWord } from "../ffi/poll.ts";
 import { bindUnix, datagramSocket } from "../ffi/sockets.ts";
@@ -39,9 +40,14 @@ export class UioInterrupt implements InterruptSource {
   count = 0;
 
   #ready(): void {
-    const count = readWord(this.#fd, this.#path);
-    if (count >= 0) this.count = count;
-    this.#watch.arm();
+    try {
+      const count = readWord(this.#fd, this.#path);
+      if (count >= 0) this.count = count;
+      this.#watch.arm();
+    } catch (error) {
+      // EIO: unplugged. Whoever listens looks at the device next, and finds that.
+      if (!(error instanceof SystemError)) throw error;
+    }
     this.onInterrupt();
   }
 
@@ -83,7 +89,16 @@ export class SocketInterrupt implements InterruptSource {
   }
 
   enable(): void {
-    if (!this.#closed) this.#socket ??= this.#listen();
+    if (!this.#closed && this.#socket === null) this.#open();
+  }
+
+  /** A board that is gone took the directory with it: the queue's next look at its core finds that, and until then nothing is to be heard. */
+  #open(): void {
+    const socket = this.#listen();
+    this.#socket = socket;
+    socket.catch(() => {
+      if (this.#socket === socket) this.#socket = null;
+    });
   }
 
   async #listen(): Promise<Bun.Socket> {
@@ -107,15 +122,17 @@ export class SocketInterrupt implements InterruptSource {
   }
 
   #reopen(): void {
-    if (this.#closed) return;
-    this.#socket = this.#listen();
+    if (!this.#closed) this.#open();
   }
 
   [Symbol.dispose](): void {
     if (this.#closed) return;
     this.#closed = true;
     if (this.#socket === null) return;
-    void this.#socket.then((socket) => socket.terminate());
+    this.#socket.then(
+      (socket) => socket.terminate(),
+      () => undefined,
+    );
     rmSync(this.#path, { force: true });
   }
 }

@@ -35,8 +35,8 @@ const MUTATIONS: readonly Mutation[] = [
   {
     name: "the barrier comes after the doorbell",
     file: "src/fpga/command-ring.ts",
-    from: "    this.order.wmb();\n    if (this.acknowledged !== this.reaped) this.writeHead();\n    this.registers.write(this.page + HostRegister.sqTail, this.submitted);\n",
-    to: "    if (this.acknowledged !== this.reaped) this.writeHead();\n    this.registers.write(this.page + HostRegister.sqTail, this.submitted);\n    this.order.wmb();\n",
+    from: "    this.order.wmb();\n    if (this.acknowledged !== this.reaped) this.writeHead();\n    this.registers.write(this.page + HostRegister.sqTail, submitted);\n",
+    to: "    if (this.acknowledged !== this.reaped) this.writeHead();\n    this.registers.write(this.page + HostRegister.sqTail, submitted);\n    this.order.wmb();\n",
     run: IO,
   },
   {

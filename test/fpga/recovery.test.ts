@@ -2,7 +2,7 @@
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { rmSync } from "node:fs";
 import type { Coherency } from "../../src/fpga/board.ts";
-import { CommandQueue, Core } from "../../src/fpga/index.ts";
+import { CommandQueue, Core, SimulatedBoard } from "../../src/fpga/index.ts";
 import { DeviceRegister } from "../../src/fpga/layout.ts";
 import { Region } from "../../src/memory/region.ts";
 import { boardDirectory } from "../../src/memory/register-file.ts";
@@ -146,6 +146,54 @@ describe.skipIf(missing !== null).each(MODES)("the board was killed, coherency %
     expect(pool.countFree()).toBe(BLOCKS);
     expect(queue.state).toBe("halted");
     expectCode("DEVICE_GONE", () => queue.submit([]));
+  });
+
+  test.each(["interrupt", "poll"] as const)(
+    "reset() says that it is gone, every time; waiting by %s",
+    async (wait) => {
+      await using board = await TestBoard.start({ coherency, seed: 1 });
+      const pool = Pool.create(board.region, "blocks", {
+        frameBytes: 4096,
+        blockCount: BLOCKS,
+        metaBytes: 0,
+      });
+      using core = Core.open(board.where);
+      using queue = CommandQueue.create(core, board.region, "queue", { queue: 0, pool, wait });
+      // Nothing is under way: nobody has noticed yet. The directory goes as well, and the socket of the interrupts with it.
+      board.simulation.process.kill("SIGTERM");
+      await board.simulation.process.exited;
+      for (let i = 0; i < 2; i++) {
+        const error = await queue.reset().catch((thrown: unknown) => thrown);
+        expect(error).toHaveProperty("code", "DEVICE_GONE");
+        expect(queue.state).toBe("halted");
+        const refused = await queue.run({ opcode: "nop" }).catch((thrown: unknown) => thrown);
+        expect(refused).toHaveProperty("code", "DEVICE_GONE");
+      }
+      queue.close();
+      expect(pool.countFree()).toBe(BLOCKS);
+    },
+  );
+
+  test("a command submitted to a board that is gone with its directory fails, and another board goes on", async () => {
+    await using board = await TestBoard.start({ coherency, seed: 1 });
+    const pool = Pool.create(board.region, "blocks", { frameBytes: 4096, blockCount: BLOCKS, metaBytes: 0 });
+    const core = Core.open(board.where);
+    const queue = CommandQueue.create(core, board.region, "queue", { queue: 0, pool });
+    const block = queue.loan()!;
+    board.simulation.process.kill("SIGTERM");
+    await board.simulation.process.exited;
+    const error = await queue.run({ opcode: "crc32", source: block }).catch((thrown: unknown) => thrown);
+    expect(error).toHaveProperty("code", "DEVICE_GONE");
+    block.release();
+    queue.close();
+    core[Symbol.dispose]();
+    // The same name, the same queue, other device addresses.
+    await using _ = await SimulatedBoard.start({ name: board.name, region: board.region, coherency });
+    using again = Core.open(board.where);
+    using next = CommandQueue.open(again, board.region, "queue");
+    using source = next.loan()!;
+    await next.run({ opcode: "crc32", source });
+    expect(pool.countFree()).toBe(BLOCKS - 1);
   });
 
   test("a queue whose board is gone with its registers is nobody's after its owner's death", async () => {
