@@ -9,7 +9,7 @@
 import { roundUp } from "../memory/numbers.ts";
 import { SyncBatch } from "../memory/sync-batch.ts";
 import type { DoorbellRinger } from "../ring/doorbell.ts";
-import type { HardwareQueue } from "../ring/hardware-queue.ts";
+import { DEVICE_BIT, type HardwareQueue } from "../ring/hardware-queue.ts";
 import type { Participant } from "../ring/participant.ts";
 import type { Pool } from "../ring/pool.ts";
 import type { BlockPart } from "./block.ts";
@@ -122,7 +122,7 @@ export class BlockQueue {
     parameter1: number,
     parameter2: number,
   ): number {
-    const lengthBytes = length >>> 0;
+    const lengthBytes = checkedLength(length);
     this.checkBlock(sourceBlock, sourceOffset, lengthBytes);
     this.checkBlock(destinationBlock, destinationOffset, lengthBytes);
     const sourceLow = sourceBlock < 0 ? 0 : (this.addressLow[sourceBlock]! + sourceOffset) | 0;
@@ -175,7 +175,7 @@ export class BlockQueue {
     length: number,
     parameters: readonly [number, number, number],
   ): number {
-    const lengthBytes = length >>> 0;
+    const lengthBytes = checkedLength(length);
     if (source !== null) this.checkParts(source, lengthBytes);
     if (destination !== null) this.checkParts(destination, lengthBytes);
     if (this.ring.room === 0) throw new QueueFullError(this.ring.capacity);
@@ -184,7 +184,7 @@ export class BlockQueue {
     let entry: number;
     try {
       for (const block of blocks) {
-        if (!this.queue.give(block, this.bit)) throw new BlockBusyError(block);
+        if (!this.queue.give(block, this.bit)) throw this.busy(block);
         given.push(block);
       }
       entry = this.putLists(opcode, source, destination, length, parameters);
@@ -251,7 +251,7 @@ export class BlockQueue {
     if (block === NO_BLOCK) return;
     if (!(block >= 0 && block < this.blockCount))
       throw new CommandInvalidError(Status.RANGE, `there is no block ${block}`);
-    if (offset < 0 || lengthBytes > this.blockBytes - offset)
+    if (!(offset >= 0) || lengthBytes > this.blockBytes - offset)
       throw new CommandInvalidError(
         lengthBytes === 0 ? Status.LENGTH : Status.RANGE,
         `${lengthBytes} bytes at ${offset} of a block of ${this.blockBytes}`,
@@ -273,8 +273,9 @@ export class BlockQueue {
         part.frame.offset - this.queue.pool.blockOffset(part.frame.block) + (part.offsetBytes ?? 0);
       this.checkBlock(part.frame.block, start, part.lengthBytes);
       const last = i === parts.length - 1;
-      if (!(part.lengthBytes > 0) || (!last && part.lengthBytes % ALIGN_BYTES !== 0))
-        throw new CommandInvalidError(Status.LIST, `part ${i} has ${part.lengthBytes} bytes`);
+      const whole = Number.isInteger(start) && Number.isInteger(part.lengthBytes);
+      if (!whole || part.lengthBytes === 0 || (!last && part.lengthBytes % ALIGN_BYTES !== 0))
+        throw new CommandInvalidError(Status.LIST, `part ${i} has ${part.lengthBytes} bytes at ${start}`);
       sum += part.lengthBytes;
     });
     if (sum !== lengthBytes)
@@ -287,7 +288,11 @@ export class BlockQueue {
   private refuse(block: number, given: number): never {
     this.ring.unput();
     if (given >= 0) this.queue.take(given, this.bit, this.ringer);
-    throw new BlockBusyError(block);
+    throw this.busy(block);
+  }
+
+  private busy(block: number): BlockBusyError {
+    return new BlockBusyError(block, (this.pool.holders(block) & DEVICE_BIT) !== 0);
   }
 
   private takePair(sourceBlock: number, destinationBlock: number): void {
@@ -400,6 +405,13 @@ export class BlockQueue {
       this.listOperands[entry] = null;
     }
   }
+}
+
+/** A length that does not fit into its word must not become another one. */
+function checkedLength(length: number): number {
+  const lengthBytes = length >>> 0;
+  if (lengthBytes === length) return lengthBytes;
+  throw new CommandInvalidError(Status.LENGTH, `${length} bytes`);
 }
 
 /** 1 when adding `offset` to a low word wrapped to `low`. */

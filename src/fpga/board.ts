@@ -113,7 +113,7 @@ export class Board implements Disposable {
     const found = retryUntil(options.waitMs ?? 0, () => (existsSync(`${directory}/registers`) ? true : null));
     if (found === null)
       throw new ArgumentError(
-        `there is no board ${name}: no file ${directory}/registers; start it with: physring demo-fpga --serve`,
+        `there is no board ${name}: no file ${directory}/registers; SimulatedBoard.start({ name, region }) of physring/fpga starts one (examples/fpga-commands.ts)`,
       );
     return new Board(name, parseDescription(`${directory}/board.json`));
   }

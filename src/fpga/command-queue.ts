@@ -15,6 +15,7 @@
  */
 import type { Region } from "../memory/region.ts";
 import { ArgumentError } from "../ring/errors.ts";
+import { DEVICE_BIT } from "../ring/hardware-queue.ts";
 import { Attachment, createQueueObject, type QueueShape, type RunOptions } from "./attachment.ts";
 import { Block, type BlockHolder } from "./block.ts";
 import type { BlockQueue } from "./block-queue.ts";
@@ -158,7 +159,7 @@ export class CommandQueue implements Disposable, AsyncIterable<Completion> {
     const condition = { ready: (): boolean => pool.holders(holder.block) === participant.bit };
     if (condition.ready()) return;
     if (!(await participant.doorbell.wait(condition, EXCLUSIVE_LIMIT_MS)))
-      throw new BlockBusyError(holder.block);
+      throw new BlockBusyError(holder.block, (pool.holders(holder.block) & DEVICE_BIT) !== 0);
   }
 
   /**

@@ -1,15 +1,10 @@
 /** Commands as objects, and what becomes of them. */
 import { ArgumentError } from "../ring/errors.ts";
+import { Pool } from "../ring/pool.ts";
 import type { BlockHolder, BlockPart, Operand } from "./block.ts";
 import type { BlockQueue } from "./block-queue.ts";
-import {
-  CompletionLayout,
-  HAS_DESTINATION,
-  HAS_SOURCE,
-  Opcode,
-  type OpcodeName,
-  statusName,
-} from "./layout.ts";
+import { CommandInvalidError } from "./errors.ts";
+import { CompletionLayout, HAS_DESTINATION, HAS_SOURCE, Opcode, Status, statusName } from "./layout.ts";
 
 interface Common {
   /** Comes back in the completion; any number. */
@@ -92,24 +87,24 @@ function partsOf(operand: Operand | undefined, lengthBytes: number): readonly Bl
 
 /** Stages a command; returns its entry. @throws CommandInvalidError, BlockBusyError, QueueFullError, ArgumentError */
 export function stageCommand(blocks: BlockQueue, command: Command): number {
-  const opcode = typeof command.opcode === "number" ? command.opcode : Opcode[command.opcode as OpcodeName];
+  const opcode = opcodeOf(command);
   // An operand that the opcode does not have is not looked at (§10.2).
   const source = "source" in command && (HAS_SOURCE[opcode] ?? true) ? command.source : undefined;
   const destination =
     "destination" in command && (HAS_DESTINATION[opcode] ?? true) ? command.destination : undefined;
+  checkOperand(blocks, "source", source, HAS_SOURCE[opcode] ?? false);
+  checkOperand(blocks, "destination", destination, HAS_DESTINATION[opcode] ?? false);
   const lengthBytes = command.lengthBytes ?? (operandBytes(source) || operandBytes(destination));
-  if (!Number.isInteger(lengthBytes) || lengthBytes < 0)
-    throw new ArgumentError(`a command of ${lengthBytes} bytes`);
   const parameters = "parameters" in command ? (command.parameters ?? NO_PARAMETERS) : NO_PARAMETERS;
-  const parameter = typeof command.opcode === "number" ? parameters[0] : parameterOf(command);
-  for (const operand of [source, destination]) if (operand !== undefined) checkPool(blocks, operand);
+  const parameter = checkedWord(typeof command.opcode === "number" ? parameters[0] : parameterOf(command));
+  const [parameter1, parameter2] = [checkedWord(parameters[1]), checkedWord(parameters[2])];
   if ((source !== undefined && isList(source)) || (destination !== undefined && isList(destination))) {
     return blocks.stageLists(
       opcode,
       partsOf(source, lengthBytes),
       partsOf(destination, lengthBytes),
-      lengthBytes | 0,
-      [parameter, parameters[1], parameters[2]],
+      lengthBytes,
+      [parameter, parameter1, parameter2],
     );
   }
   const [from, to] = [source as BlockHolder | undefined, destination as BlockHolder | undefined];
@@ -119,27 +114,57 @@ export function stageCommand(blocks: BlockQueue, command: Command): number {
     offsetInBlock(from),
     to?.block ?? -1,
     offsetInBlock(to),
-    lengthBytes | 0,
+    lengthBytes,
     parameter,
-    parameters[1],
-    parameters[2],
+    parameter1,
+    parameter2,
   );
 }
 
 const NO_PARAMETERS = [0, 0, 0] as const;
+const MAX_OPCODE = 255;
+
+/** Types end where plain JavaScript, a cast or a parsed file begins; what is wrong there must not become another command. */
+function opcodeOf({ opcode }: Command): number {
+  const number = typeof opcode === "string" && Object.hasOwn(Opcode, opcode) ? Opcode[opcode] : opcode;
+  if (typeof number === "number" && Number.isInteger(number) && number >= 0 && number <= MAX_OPCODE)
+    return number;
+  throw new CommandInvalidError(
+    Status.OPCODE,
+    `${JSON.stringify(opcode)} is none of ${Object.keys(Opcode).join(", ")} and no number from 0 to ${MAX_OPCODE}`,
+  );
+}
+
+/** 32 bits, read as signed or unsigned. */
+function checkedWord(value: number): number {
+  if (Number.isInteger(value) && value >= -(2 ** 31) && value < 2 ** 32) return value;
+  throw new CommandInvalidError(Status.PARAMETER, `a parameter is a whole number of 32 bits, not ${value}`);
+}
 
 function offsetInBlock(holder: BlockHolder | undefined): number {
   return holder === undefined ? 0 : holder.offset - holder.pool.blockOffset(holder.block);
 }
 
-function checkPool(blocks: BlockQueue, operand: Operand): void {
-  const holders = isList(operand) ? operand.map((part) => part.frame) : [operand];
-  for (const { pool } of holders) {
-    if (pool.entry.index !== blocks.pool.entry.index || pool.region !== blocks.pool.region)
-      throw new ArgumentError(
-        `a block of pool ${pool.entry.name}: this queue takes blocks of ${blocks.pool.entry.name}, by the same region handle`,
-      );
+function checkOperand(blocks: BlockQueue, name: string, operand: Operand | undefined, needed: boolean): void {
+  if (operand === undefined) {
+    if (needed) throw new ArgumentError(`this command needs a ${name}`);
+    return;
   }
+  const holders = isList(operand) ? operand.map((part) => (part as BlockPart | null)?.frame) : [operand];
+  for (const holder of holders) {
+    if (!(holder?.pool instanceof Pool))
+      throw new ArgumentError(
+        `the ${name} of a command is a block or frame, or an array of parts { frame, offsetBytes?, lengthBytes }`,
+      );
+    checkPool(blocks, holder.pool);
+  }
+}
+
+function checkPool(blocks: BlockQueue, pool: Pool): void {
+  if (pool.entry.index !== blocks.pool.entry.index || pool.region !== blocks.pool.region)
+    throw new ArgumentError(
+      `a block of pool ${pool.entry.name}: this queue takes blocks of ${blocks.pool.entry.name}, by the same region handle`,
+    );
 }
 
 /** Reads completion `i` of the last reap. */

@@ -44,10 +44,12 @@ export class CommandFailedError extends PhysringError {
 
 /** A block that a command names is not held by this participant alone: it is free, shared, or in another command. Nothing was submitted. */
 export class BlockBusyError extends PhysringError {
-  constructor(block: number) {
+  constructor(block: number, withDevice: boolean) {
     super(
       "BLOCK_BUSY",
-      `block ${block} is not held by this participant alone: it is free, held by others too, or in another command`,
+      withDevice
+        ? `block ${block} is in a command that has not completed; one that timed out or was aborted has its blocks still: wait for its completion, or reset() the queue, which gives them back`
+        : `block ${block} is not held by this participant alone: it is free, or held by others too`,
     );
   }
 }
