@@ -45,6 +45,10 @@ function expectedCrc(sequence: number): number {
 async function main(): Promise<void> {
   const name = `fpga-pipeline-${process.pid}`;
   using region = Region.create(name, { size: "2MiB" });
+  process.once("SIGINT", () => {
+    Region.destroy(name);
+    process.exit(130);
+  });
   await using board = await SimulatedBoard.start({ name, region, coherency });
   using core = Core.open(board.where);
   // The camera never waits for a worker: when frames pile up, the oldest go.

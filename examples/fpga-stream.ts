@@ -21,6 +21,10 @@ const FRAMES = 30;
 const SEED = 0x5eed;
 const name = `fpga-stream-${process.pid}`;
 using region = Region.create(name, { size: "1MiB" });
+process.once("SIGINT", () => {
+  Region.destroy(name);
+  process.exit(130);
+});
 await using board = await SimulatedBoard.start({ name, region, coherency });
 using core = Core.open(board.where);
 const pool = Pool.create(region, "frames", { frameBytes: 4096, blockCount: 8, metaBytes: 0 });

@@ -52,6 +52,10 @@ if (stage !== undefined) {
   await stage(region);
 } else {
   using region = Region.create(NAME, { size: "2MiB" });
+  process.once("SIGINT", () => {
+    Region.destroy(NAME);
+    process.exit(130);
+  });
   const raw = Channel.create(region, "raw", { frameBytes: 4 * SAMPLES });
   Channel.create(region, "filtered", { pool: raw.pool });
   const children = Object.keys(stages).map((name) =>

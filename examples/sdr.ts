@@ -62,6 +62,10 @@ if (process.argv[2] === "radio") {
   await radio(region);
 } else {
   using region = Region.create(NAME, { size: "4MiB" });
+  process.once("SIGINT", () => {
+    Region.destroy(NAME);
+    process.exit(130);
+  });
   Channel.create(region, "iq", { frameBytes: 4 * SAMPLES, policy: "drop-oldest" });
   const child = Bun.spawn([process.execPath, import.meta.path, "radio"], {
     stdio: ["ignore", "inherit", "inherit"],

@@ -88,6 +88,8 @@ export class SimulatedBoard implements AsyncDisposable {
   readonly queueMemory: string;
   readonly process: Bun.Subprocess<"ignore", "pipe", "pipe">;
   #output: Promise<[number, string, string]>;
+  /** For programs that end with `process.exit`. */
+  readonly #onExit = (): void => this.#removeFiles();
 
   private constructor(name: string, queueMemory: string, process: Bun.Subprocess<"ignore", "pipe", "pipe">) {
     this.name = name;
@@ -99,6 +101,7 @@ export class SimulatedBoard implements AsyncDisposable {
       new Response(process.stdout).text(),
       new Response(process.stderr).text(),
     ]);
+    globalThis.process.on("exit", this.#onExit);
   }
 
   /** @throws SimulatorMissingError; PhysringError when it does not come up */
@@ -156,6 +159,11 @@ export class SimulatedBoard implements AsyncDisposable {
     const timer = setTimeout(() => this.process.kill("SIGKILL"), 2000);
     await this.process.exited;
     clearTimeout(timer);
+    globalThis.process.off("exit", this.#onExit);
+    this.#removeFiles();
+  }
+
+  #removeFiles(): void {
     rmSync(this.queueMemory, { force: true });
     rmSync(boardDirectory(this.name), { recursive: true, force: true });
   }

@@ -115,6 +115,15 @@ test("ffmpeg-out: a player that is closed ends it", async () => {
   expect((await producer.finished).code).toBe(0);
 });
 
+test.each(["sdr", "pipeline"])("Ctrl-C at %s leaves nothing behind", async (name) => {
+  using shm = new SharedDirectory();
+  const job = example(name, [], shm);
+  await until("its children run", () => job.children().length > 0);
+  job.signalGroup("SIGINT");
+  expect((await job.finished).code).toBe(130);
+  await until("everybody is gone", () => shm.files().length === 0);
+});
+
 for (const args of [[], ["--slow"]]) {
   test(`sdr ${args}: every block was received or is in a marked gap`, async () => {
     using shm = new SharedDirectory();

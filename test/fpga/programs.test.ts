@@ -57,6 +57,15 @@ testOnBoard.each(MODES)(
   },
 );
 
+testOnBoard("Ctrl-C at fpga-pipeline leaves nothing behind", async () => {
+  using shm = new SharedDirectory();
+  const pipeline = new Job(example("pipeline"), [], { shm });
+  await until("the workers and the board run", () => pipeline.children().length === 3);
+  pipeline.signalGroup("SIGINT");
+  expect((await pipeline.finished).code).toBe(130);
+  await until("the board has removed its directory", () => shm.files().length === 0);
+});
+
 test.each(["commands", "stream", "pipeline"])(
   "fpga-%s --help, and what it does not understand",
   async (name) => {
