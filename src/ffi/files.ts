@@ -10,6 +10,7 @@ import {
   rmdirSync,
   rmSync,
   type Stats,
+  statSync,
   unlinkSync,
 } from "node:fs";
 import { constants } from "node:os";
@@ -154,6 +155,14 @@ export function fileStatus(fd: number): FileStatus {
 /** Of the name itself: a symbolic link is "other". */
 export function pathStatus(path: string): FileStatus {
   return statusOf(viaNode("lstat", path, () => lstatSync(path)));
+}
+
+/** Whether two paths lead to the same file, or to the same device. */
+export function isSameFile(one: string, other: string): boolean {
+  const a = viaNode("stat", one, () => statSync(one));
+  const b = viaNode("stat", other, () => statSync(other));
+  if (a.isCharacterDevice() && b.isCharacterDevice()) return a.rdev === b.rdev;
+  return a.dev === b.dev && a.ino === b.ino;
 }
 
 function kindOf(status: Stats): FileStatus["kind"] {

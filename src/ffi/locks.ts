@@ -1,5 +1,5 @@
 /**
- * Open-file-description locks on single bytes (fcntl(2), F_OFD_SETLK). The kernel drops them when the last descriptor of
+ * Open-file-description locks on bytes of files (fcntl(2), F_OFD_SETLK). The kernel drops them when the last descriptor of
  * the description is closed, which happens on any death of the process. Two descriptions conflict even within one process.
  */
 import { constants } from "node:os";
@@ -35,6 +35,11 @@ function lockCall(fd: number, command: number, type: number, offset: number, len
 /** Takes the write lock on one byte at a file offset without waiting; false when another description holds it. */
 export function tryLockByte(fd: number, offset: number): boolean {
   return lockCall(fd, F_OFD_SETLK, F_WRLCK, offset, 1);
+}
+
+/** The same for `lengthBytes` bytes. */
+export function tryLockBytes(fd: number, offset: number, lengthBytes: number): boolean {
+  return lockCall(fd, F_OFD_SETLK, F_WRLCK, offset, lengthBytes);
 }
 
 /** Takes a read lock, which many may hold and which excludes a writer; false when one holds it. */

@@ -1,6 +1,7 @@
 /**
  * Owning a hardware queue: the object in the region, the queue memory, start, stop. One participant at a time (PROTOCOL.md §10.4, §10.8).
  */
+import { isSameFile } from "../ffi/files.ts";
 import { WORD_BYTES } from "../memory/layout.ts";
 import type { Region } from "../memory/region.ts";
 import { ArgumentError, InUseError } from "../ring/errors.ts";
@@ -80,8 +81,17 @@ export function createQueueObject(core: Core, region: Region, name: string, shap
     create(null);
     return;
   }
-  using buffer = core.openQueueBuffer(path);
+  using buffer = openBuffer(core, region, path);
   create({ path, sizeBytes: buffer.sizeBytes });
+}
+
+/** Never two attributes on one memory: queue memory is not in the buffer of the payload, by whatever name. */
+function openBuffer(core: Core, region: Region, path: string): QueueBuffer {
+  if (isSameFile(path, region.path))
+    throw new ArgumentError(
+      `${path} holds the region ${region.name}: queue memory of its own is in another buffer, that in the region needs no queueMemory`,
+    );
+  return core.openQueueBuffer(path);
 }
 
 /** Blocks that are synced one by one must not share a granule of the cache with their neighbours. */
@@ -121,8 +131,8 @@ export class Attachment {
     attach(this.object, region, this.participant, name);
     this.#buffer = null;
     try {
-      if (this.object.buffer !== null) this.#buffer = core.openQueueBuffer(this.object.buffer);
       const memory = core.deviceMemory(region, this.object.queue);
+      if (this.object.buffer !== null) this.#buffer = openBuffer(core, region, this.object.buffer);
       checkGranules(core, this.object.pool, memory.coherent);
       const view = this.#queueMemory(region, memory.base);
       this.ring = new CommandRing({
@@ -178,6 +188,7 @@ export class Attachment {
         throw new ArgumentError(
           `${this.#buffer.path} has ${this.#buffer.sizeBytes} bytes; the queue memory ends at ${endOffset}`,
         );
+      this.#buffer.claim(sqOffset, endOffset - sqOffset);
       return { words: this.#buffer.words, base: this.#buffer.base, wordOf: (offset) => offset / WORD_BYTES };
     }
     const words = region.words(
