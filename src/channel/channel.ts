@@ -10,6 +10,7 @@
 import type { AppearOptions } from "../memory/appear.ts";
 import type { DirectoryEntry } from "../memory/directory.ts";
 import { ObjectKind } from "../memory/layout.ts";
+import { openOrCreate } from "../memory/open-or-create.ts";
 import type { Region } from "../memory/region.ts";
 import {
   type ChannelGeometry,
@@ -131,6 +132,14 @@ export class Channel {
    */
   static open(region: Region, name: string, options: OpenOptions & ChannelExpectation = {}): Channel {
     return Channel.#checked(region, region.directory.open(name, ObjectKind.channel, options.waitMs), options);
+  }
+
+  /** {@link open} if it is there, and of the shape that `options` say; else {@link create}. */
+  static openOrCreate(region: Region, name: string, options: ChannelOptions): Channel {
+    return openOrCreate(
+      () => Channel.open(region, name, options),
+      () => Channel.create(region, name, options),
+    );
   }
 
   /** {@link open}, waiting in the event loop; without a time limit by default. */

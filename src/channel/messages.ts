@@ -12,6 +12,7 @@
  * among the programs; whoever must not trust its peers checks what it gets.
  */
 import type { AppearOptions } from "../memory/appear.ts";
+import { openOrCreate } from "../memory/open-or-create.ts";
 import type { Region } from "../memory/region.ts";
 import type { OpenOptions } from "../ring/ring.ts";
 import { Codec, decodeShapes, encodeShapes, type Shape } from "./codec.ts";
@@ -52,6 +53,14 @@ export class Messages<T = unknown> {
     options: OpenOptions & RecordsExpectation = {},
   ): Messages<T> {
     return new Messages<T>(Records.open(region, name, options));
+  }
+
+  /** {@link open} if it is there, and of the shape that `options` say; else {@link create}. */
+  static openOrCreate<T = unknown>(region: Region, name: string, options: MessagesOptions): Messages<T> {
+    return openOrCreate(
+      () => Messages.open<T>(region, name, options),
+      () => Messages.create<T>(region, name, options),
+    );
   }
 
   /** {@link open}, waiting in the event loop; without a time limit by default. */

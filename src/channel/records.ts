@@ -11,6 +11,7 @@
 import type { AppearOptions } from "../memory/appear.ts";
 import type { DirectoryEntry } from "../memory/directory.ts";
 import { ObjectKind } from "../memory/layout.ts";
+import { openOrCreate } from "../memory/open-or-create.ts";
 import type { Region } from "../memory/region.ts";
 import { ArgumentError, InUseError } from "../ring/errors.ts";
 import { expectShape } from "../ring/expect-shape.ts";
@@ -83,6 +84,14 @@ export class Records {
    */
   static open(region: Region, name: string, options: OpenOptions & RecordsExpectation = {}): Records {
     return Records.#checked(region, region.directory.open(name, ObjectKind.records, options.waitMs), options);
+  }
+
+  /** {@link open} if it is there, and of the shape that `options` say; else {@link create}. */
+  static openOrCreate(region: Region, name: string, options: RecordsOptions): Records {
+    return openOrCreate(
+      () => Records.open(region, name, options),
+      () => Records.create(region, name, options),
+    );
   }
 
   /** {@link open}, waiting in the event loop; without a time limit by default. */

@@ -4,6 +4,7 @@
  *     using region = Region.create("camera", { size: "256MiB" });   // one process
  *     using region = Region.open("camera");                         // the others
  */
+
 import { release } from "node:os";
 import { fileStatus, removeEmptyDirectory, removeTree, reopen } from "../ffi/files.ts";
 import { isByteLocked, tryLockByte } from "../ffi/locks.ts";
@@ -22,12 +23,14 @@ import { DIRECTORY_WORDS } from "./directory-entry.ts";
 import { ReadOnlyError, RegionError, type RegionErrorCode } from "./errors.ts";
 import { Directory as DirectoryLayout, LOCK_BASE_OFFSET, LockByte, WORD_BYTES } from "./layout.ts";
 import { type Backend, doorbellDirectoryOf, sharedMemoryPath } from "./names.ts";
+import { openOrCreate } from "./open-or-create.ts";
 import { addOpenRegion, locateAddress, removeOpenRegion } from "./open-regions.ts";
 import { type Addresses, RegionAddresses } from "./region-addresses.ts";
 import { destroyFiles, makeDoorbellDirectory } from "./region-files.ts";
 import { int32View } from "./region-format.ts";
 import type { RegionCreateOptions, RegionOpenOptions } from "./region-options.ts";
 import { createParts, openParts, type RegionParts, releaseParts } from "./region-parts.ts";
+import { parseSize } from "./size.ts";
 import type { SyncBatch } from "./sync-batch.ts";
 import { SyncCommand, type SyncDirectionName } from "./udmabuf-abi.ts";
 import { zeroRange } from "./zero.ts";
@@ -94,6 +97,32 @@ export class Region implements Disposable {
    */
   static open(name: string, options: RegionOpenOptions = {}): Region {
     return new Region(openParts(name, options));
+  }
+
+  /**
+   * {@link open} if there is one, whoever made it and even if all who used it are gone; else {@link create}. Who comes first does not matter, and what was not
+   * read when a program was started again is still there. `REGION_TOO_SMALL` when it has less than `size`; the other options are for its creation.
+   */
+  static openOrCreate(name: string, options: RegionCreateOptions): Region {
+    return openOrCreate(
+      () => Region.#ofSize(name, options),
+      () => Region.create(name, options),
+    );
+  }
+
+  static #ofSize(name: string, { size, offset, windowBytes }: RegionCreateOptions): Region {
+    const region = Region.open(name, {
+      ...(offset === undefined ? {} : { offset }),
+      ...(windowBytes === undefined ? {} : { windowBytes }),
+    });
+    const wantedBytes = size === undefined ? 0 : parseSize(size);
+    if (region.sizeBytes >= wantedBytes) return region;
+    const { sizeBytes } = region;
+    region.close();
+    throw new RegionError(
+      "REGION_TOO_SMALL",
+      `region ${name} is there already and has ${sizeBytes} bytes, not ${wantedBytes}: Region.destroy(${JSON.stringify(name)}) when nobody needs it any more, or ask for less`,
+    );
   }
 
   /**

@@ -9,6 +9,7 @@ import type { AppearOptions } from "../memory/appear.ts";
 import { loadAfterFence } from "../memory/atomics.ts";
 import type { DirectoryEntry } from "../memory/directory.ts";
 import { ObjectKind } from "../memory/layout.ts";
+import { openOrCreate } from "../memory/open-or-create.ts";
 import type { Region } from "../memory/region.ts";
 import type { DoorbellRinger, WaitStrategy } from "./doorbell.ts";
 import { InUseError } from "./errors.ts";
@@ -76,6 +77,14 @@ export class Ring {
    */
   static open(region: Region, name: string, options: OpenOptions & Partial<RingShape> = {}): Ring {
     return Ring.#checked(region, region.directory.open(name, ObjectKind.ring, options.waitMs), options);
+  }
+
+  /** {@link open} if it is there, and of the shape that `options` say; else {@link create}. */
+  static openOrCreate(region: Region, name: string, options: RingShape): Ring {
+    return openOrCreate(
+      () => Ring.open(region, name, options),
+      () => Ring.create(region, name, options),
+    );
   }
 
   /** {@link open}, waiting in the event loop; without a time limit by default. */
