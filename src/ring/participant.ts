@@ -22,6 +22,7 @@ import { Doorbell, DoorbellRinger } from "./doorbell.ts";
 import { ParticipantLimitError, StalledError } from "./errors.ts";
 import { LifeFile } from "./life.ts";
 import { cleanParticipant, quiet } from "./recovery.ts";
+import type { AwaitOptions } from "./ring.ts";
 import { WaitCounts } from "./wait-counts.ts";
 
 const CAPACITY = ParticipantRecord.capacity;
@@ -146,6 +147,24 @@ export class Participant implements Disposable {
   onDeath(listener: (event: DeathEvent) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
+  }
+
+  /**
+   * The same for a loop that does nothing else, such as a monitor's: waits in the event loop, and keeps it alive, until the limit, the
+   * signal (rejects with its reason) or the end of the region. Deaths before the call are not told.
+   */
+  async *deaths(options: AwaitOptions = {}): AsyncGenerator<DeathEvent, void, void> {
+    const news: DeathEvent[] = [];
+    const unsubscribe = this.onDeath((event) => news.push(event));
+    const condition = { ready: () => news.length > 0 };
+    try {
+      while (
+        await this.doorbell.wait(condition, options.timeoutMs ?? Number.POSITIVE_INFINITY, options.signal)
+      )
+        yield news.shift()!;
+    } finally {
+      unsubscribe();
+    }
   }
 
   #noticeDeaths(): void {

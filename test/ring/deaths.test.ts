@@ -65,6 +65,31 @@ describe("a death", () => {
     for (const survivor of survivors.slice(0, 2)) expect(await survivor.end()).toBe("");
   });
 
+  test("a monitor that does nothing else iterates over them", async () => {
+    using pair = new RegionPair("deaths");
+    const stop = new AbortController();
+    const told: number[] = [];
+    const victims = [await Survivor.start(pair.name, "idle"), await Survivor.start(pair.name, "idle")];
+    const monitoring = (async () => {
+      for await (const { pid } of Participant.of(pair.a).deaths({ signal: stop.signal })) {
+        told.push(pid);
+        if (told.length === victims.length) break;
+      }
+    })();
+    for (const victim of victims) await victim.kill();
+    await monitoring;
+    expect(told).toEqual(victims.map(({ pid }) => pid));
+    let ended = false;
+    for await (const _ of Participant.of(pair.a).deaths({ timeoutMs: 20 })) ended = true;
+    expect(ended).toBe(false);
+    const aborted = Participant.of(pair.a)
+      .deaths({ signal: stop.signal })
+      .next()
+      .catch((error) => error.name);
+    stop.abort();
+    expect(await aborted).toBe("AbortError");
+  });
+
   test("who leaves in order did not die, and leaves nothing in the directory of doorbells", async () => {
     using pair = new RegionPair("deaths");
     const me = Participant.of(pair.a);
