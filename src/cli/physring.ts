@@ -31,6 +31,10 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     summary: "regions on this machine: their objects, participants and counters",
     run: async (args) => (await import("./ls.ts")).runLs(args),
   },
+  rm: {
+    summary: "remove regions that nobody uses any more",
+    run: async (args) => (await import("./rm.ts")).runRm(args),
+  },
   v2p: {
     summary: "virtual, physical and device address of a byte",
     run: async (args) => (await import("./v2p.ts")).runV2p([...args]),

@@ -1,31 +1,12 @@
 /** Regions in parts of one device's buffer must not overlap; the sidecars in shared memory say where the others are. */
 import { readdirSync } from "node:fs";
-import { SystemError } from "../ffi/errors.ts";
-import { closeFile, openFile } from "../ffi/files.ts";
-import { isByteLocked } from "../ffi/locks.ts";
 import { mapPlain } from "../ffi/mapping.ts";
-import { hasLiveParticipant } from "./backing.ts";
 import type { DeviceBuffer } from "./device-buffer.ts";
 import { RegionError } from "./errors.ts";
-import { LOCK_BASE_OFFSET, LockByte, Superblock, WORD_BYTES } from "./layout.ts";
+import { isInUse } from "./in-use.ts";
+import { Superblock, WORD_BYTES } from "./layout.ts";
 import { sharedMemoryDirectory, sidecarOffset, sidecarPath } from "./names.ts";
 import { hasMagic, readSize } from "./superblock.ts";
-
-function isLive(path: string): boolean {
-  let fd: number;
-  try {
-    fd = openFile(path, { readOnly: true, noFollow: true });
-  } catch (error) {
-    if (!(error instanceof SystemError)) throw error;
-    // Another user's sidecar that we may not open is in use as far as we know.
-    return error.errnoName !== "ENOENT";
-  }
-  try {
-    return isByteLocked(fd, LOCK_BASE_OFFSET + LockByte.users) || hasLiveParticipant(fd);
-  } finally {
-    closeFile(fd);
-  }
-}
 
 /** Bytes of the region whose superblock is at `offset`; 0 when there is none. */
 function regionBytes(device: DeviceBuffer, offset: number): number {
@@ -49,7 +30,7 @@ export function refuseOverlap(
 ): void {
   for (const file of readdirSync(sharedMemoryDirectory())) {
     const other = sidecarOffset(deviceName, file);
-    if (other === null || other === offset || !isLive(sidecarPath(deviceName, other))) continue;
+    if (other === null || other === offset || !isInUse(sidecarPath(deviceName, other))) continue;
     const end = other + regionBytes(device, other);
     if (other < offset + sizeBytes && offset < end) {
       throw new RegionError(

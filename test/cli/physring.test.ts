@@ -9,7 +9,7 @@ setDefaultTimeout(90_000);
 test("--help, --version, no command, a wrong one", async () => {
   const help = await physring(["--help"]);
   expect([help.code, help.stderr]).toEqual([0, ""]);
-  for (const name of ["demo", "ls", "v2p"]) expect(help.stdout).toContain(`\n  ${name}`);
+  for (const name of ["demo", "ls", "rm", "v2p"]) expect(help.stdout).toContain(`\n  ${name}`);
   const { version } = await Bun.file(`${import.meta.dir}/../../package.json`).json();
   expect((await physring(["--version"])).stdout).toBe(`${version}\n`);
   expect((await physring([])).code).toBe(2);

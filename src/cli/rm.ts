@@ -1,0 +1,86 @@
+/** `physring rm`: takes away what programs left behind. */
+import { PhysringError } from "../ffi/errors.ts";
+import { RegionError } from "../memory/errors.ts";
+import { isInUse } from "../memory/in-use.ts";
+import { listRegions, type RegionInfo } from "../memory/list-regions.ts";
+import { sharedMemoryDirectory } from "../memory/names.ts";
+import { Region } from "../memory/region.ts";
+import { type CommandSpec, helpText, parseOptions, UsageError } from "./options.ts";
+
+export const RM_COMMAND: CommandSpec = {
+  name: "physring rm",
+  usage: "REGION... | --dead [OPTIONS]",
+  summary: "Removes regions: those named, or with --dead all that nobody uses.",
+  options: {
+    dead: { help: "all regions in /dev/shm (or PHYSRING_SHM_DIR) that no process has open" },
+    force: { help: "also regions in use: who has one open keeps the memory, and nobody finds it any more" },
+    "dry-run": { help: "say what would be removed" },
+    json: { help: "print one JSON array instead of text" },
+  },
+  notes: "Exit code 1: one was not removed.",
+  positionals: 64,
+};
+
+interface Outcome {
+  readonly name: string;
+  readonly removed: boolean;
+  /** Why it was not. */
+  readonly error?: string;
+}
+
+/** @returns the exit code. @throws UsageError */
+export async function runRm(args: readonly string[]): Promise<number> {
+  const options = parseOptions(RM_COMMAND, args);
+  if (options.has("help")) {
+    process.stdout.write(helpText(RM_COMMAND));
+    return 0;
+  }
+  const names = options.positionals;
+  if (options.has("dead") ? names.length > 0 : names.length === 0)
+    throw new UsageError("name the regions to remove (physring ls lists them), or say --dead");
+  const there = listRegions();
+  const chosen = options.has("dead") ? there.filter(isDead).map(({ name }) => name) : names;
+  const dryRun = options.has("dry-run");
+  const outcomes = chosen.map((name) => remove(name, there, options.has("force"), dryRun));
+  if (options.has("json")) process.stdout.write(`${JSON.stringify(outcomes, null, 2)}\n`);
+  else process.stdout.write(`${outcomes.map((outcome) => text(outcome, dryRun)).join("\n") || nothing()}\n`);
+  return outcomes.some(({ error }) => error !== undefined) ? 1 : 0;
+}
+
+/** A file that only has a name like ours is not. */
+function isDead({ name, path }: RegionInfo): boolean {
+  if (isInUse(path)) return false;
+  try {
+    Region.open(name, { readOnly: true }).close();
+    return true;
+  } catch (error) {
+    return error instanceof RegionError && error.code !== "REGION_NOT_A_REGION";
+  }
+}
+
+function remove(name: string, there: readonly RegionInfo[], force: boolean, dryRun: boolean): Outcome {
+  const found = there.find((region) => region.name === name);
+  if (found !== undefined && !force && isInUse(found.path))
+    return {
+      name,
+      removed: false,
+      error: `${name} is in use (physring ls ${name} says by whom): end those programs, or use --force`,
+    };
+  try {
+    const removed = dryRun ? found !== undefined : Region.destroy(name);
+    return removed
+      ? { name, removed }
+      : { name, removed, error: `there is no region ${name}; physring ls lists what there is` };
+  } catch (error) {
+    if (!(error instanceof PhysringError)) throw error;
+    return { name, removed: false, error: error.message };
+  }
+}
+
+function text({ name, error }: Outcome, dryRun: boolean): string {
+  return error ?? `${name}: ${dryRun ? "would be removed" : "removed"}`;
+}
+
+function nothing(): string {
+  return `no region in ${sharedMemoryDirectory()} that nobody uses`;
+}
