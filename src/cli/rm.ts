@@ -1,6 +1,6 @@
 /** `physring rm`: takes away what programs left behind. */
 import { PhysringError } from "../ffi/errors.ts";
-import { RegionError } from "../memory/errors.ts";
+import { RegionError, type RegionErrorCode } from "../memory/errors.ts";
 import { isInUse } from "../memory/in-use.ts";
 import { listRegions, type RegionInfo } from "../memory/list-regions.ts";
 import { sharedMemoryDirectory } from "../memory/names.ts";
@@ -20,6 +20,8 @@ export const RM_COMMAND: CommandSpec = {
   notes: "Exit code 1: one was not removed.",
   positionals: 64,
 };
+
+const FOREIGN: ReadonlySet<RegionErrorCode> = new Set(["REGION_NOT_A_REGION", "REGION_TOO_SMALL"]);
 
 interface Outcome {
   readonly name: string;
@@ -54,7 +56,7 @@ function isDead({ name, path }: RegionInfo): boolean {
     Region.open(name, { readOnly: true }).close();
     return true;
   } catch (error) {
-    return error instanceof RegionError && error.code !== "REGION_NOT_A_REGION";
+    return error instanceof RegionError && !FOREIGN.has(error.code);
   }
 }
 
