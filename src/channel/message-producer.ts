@@ -1,5 +1,7 @@
 /** The producing end of a message channel: values are packed into the record that carries them. */
+import type { Participant } from "../ring/participant.ts";
 import type { AwaitOptions, BlockOptions } from "../ring/ring.ts";
+import type { Waitable } from "../ring/wait-any.ts";
 import { type Codec, IN_PLACE_BYTES } from "./codec.ts";
 import type { RecordProducer, RecordsCounters } from "./record-producer.ts";
 
@@ -44,7 +46,7 @@ export class RecordPacker {
   }
 }
 
-export class MessageProducer<T = unknown> implements Disposable {
+export class MessageProducer<T = unknown> implements Disposable, Waitable {
   readonly #tx: RecordProducer;
   readonly #codec: Codec;
   readonly #packer: RecordPacker;
@@ -54,6 +56,21 @@ export class MessageProducer<T = unknown> implements Disposable {
     this.#tx = tx;
     this.#codec = codec;
     this.#packer = new RecordPacker(tx, codec);
+  }
+
+  /** @internal Whose doorbell rings when a consumer makes room. */
+  get participant(): Participant {
+    return this.#tx.participant;
+  }
+
+  /** There is room for the message that found none last. For {@link waitAny}. */
+  ready(): boolean {
+    return this.#tx.ready();
+  }
+
+  /** @internal For {@link waitAny}. @throws StalledError */
+  lookMs(): number {
+    return this.#tx.lookMs();
   }
 
   /** Consumers attached now; lossy readers do not attach. */

@@ -64,8 +64,12 @@ export class FrameProducer implements Disposable {
     this.#channel = channel;
     this.#participant = Participant.of(channel.region);
     this.#sender = LaneSender.attach(channel, this.#participant);
-    this.#freeBlock = new FreeBlock(channel.pool, this.#participant);
-    this.#room = { participant: this.#participant, ready: () => this.#sender.ready() };
+    this.#freeBlock = new FreeBlock(channel.pool, this.#participant, () => this.#sender.lookForHoarders());
+    this.#room = {
+      participant: this.#participant,
+      ready: () => this.#sender.ready(),
+      lookMs: () => this.#sender.lookForStalled(),
+    };
     this.#lateLoan = {
       participant: this.#participant,
       condition: this.#freeBlock,

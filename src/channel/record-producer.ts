@@ -8,6 +8,7 @@ import type { RecordsGeometry } from "../ring/records-geometry.ts";
 import { RecordsLayout } from "../ring/records-layout.ts";
 import type { AwaitOptions, BlockOptions } from "../ring/ring.ts";
 import { StallWatch } from "../ring/stall-watch.ts";
+import type { Waitable } from "../ring/wait-any.ts";
 import { type Attempt, attemptAsync, attemptBlocking } from "./attempt.ts";
 
 /** Counters of records since they were created. */
@@ -33,7 +34,7 @@ export function readRecordsCounters(words: Int32Array): RecordsCounters {
   };
 }
 
-export class RecordProducer extends RecordWriter implements Disposable {
+export class RecordProducer extends RecordWriter implements Disposable, Waitable {
   readonly #records: RecordsGeometry;
   readonly #participant: Participant;
   readonly #room: Condition;
@@ -59,9 +60,14 @@ export class RecordProducer extends RecordWriter implements Disposable {
     return this.#participant;
   }
 
-  /** The reservation that had to wait last would succeed now; it is made. For {@link waitAny}. */
+  /** The reservation that failed last would succeed now; it is made. For {@link waitAny}. */
   ready(): boolean {
     return !this.#open || this.tryReserve(this.#wantedBytes);
+  }
+
+  /** @internal For {@link waitAny}. @throws StalledError */
+  lookMs(): number {
+    return this.#stallLeftMs();
   }
 
   /** Consumers attached now; lossy readers do not attach. */
@@ -94,7 +100,6 @@ export class RecordProducer extends RecordWriter implements Disposable {
       pauseMs: () => this.#stallLeftMs(),
       attempt: () => {
         this.#assertOpen();
-        this.#wantedBytes = maxBytes;
         return this.tryReserve(maxBytes) || undefined;
       },
       what: `records ${this.#records.name}: no consumer made room`,
@@ -120,7 +125,8 @@ export class RecordProducer extends RecordWriter implements Disposable {
   }
 
   /** Polling or waiting, now and then: cursors of the dead are cleaned, those that stand still evicted. @throws StalledError */
-  protected override onFull(): void {
+  protected override onFull(maxBytes: number): void {
+    this.#wantedBytes = maxBytes;
     this.#participant.suspectDeath();
     this.#stallLeftMs();
   }

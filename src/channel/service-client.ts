@@ -94,6 +94,11 @@ export class ServiceClient<Request = unknown, Response = unknown> implements Dis
     return null;
   }
 
+  /** @internal Whose doorbell rings for this client. */
+  get participant(): Participant {
+    return this.#participant;
+  }
+
   /** Index of this client's place. */
   get place(): number {
     return this.#place.index;
@@ -253,9 +258,9 @@ export class ServiceClient<Request = unknown, Response = unknown> implements Dis
     return new WaitTimeoutError(`service ${this.#service.name}: no response`, options.timeoutMs ?? 0);
   }
 
-  /** Something to give out: a response, or the server of a request under way is gone. */
+  /** For {@link waitAny}: a response came, the server of a request under way is gone, or nothing is under way (any more). */
   ready(): boolean {
-    if (!this.#open) return true;
+    if (!this.#open || this.#calls.size === 0) return true;
     if (this.#responses.hasNextOrAsk(this.#participant.index, false)) return true;
     const serverStay = this.#serverStay();
     for (const call of this.#calls.values()) if (call.serverStay !== serverStay) return true;

@@ -185,11 +185,11 @@ export class Doorbell implements Disposable {
       directory,
       ownPaths: [this.#path, lifePath(directory, participant, generation)],
       onLifeEnded: (dead, deadGeneration) => {
-        if (this.#suspicion.add(dead, deadGeneration)) this.#lookForDead();
+        if (this.#suspicion.add(dead, deadGeneration)) this.#slice();
       },
       onMissed: () => {
         this.#suspicion.begin();
-        this.#lookForDead();
+        this.#slice();
       },
       onLost: () => this.#loseNotices(),
     };
@@ -321,14 +321,14 @@ export class Doorbell implements Disposable {
   /** Time slices only where nobody tells us what we wait for. */
   #adjustSlices(): void {
     const needed = this.#pending.size > 0 && (this.#noticed !== true || this.#vigil.restless());
-    if (needed) this.#sliceTimer ??= setInterval(() => this.#lookForDead(), SLICE_MS);
+    if (needed) this.#sliceTimer ??= setInterval(() => this.#slice(), SLICE_MS);
     else if (this.#sliceTimer !== null) {
       clearInterval(this.#sliceTimer);
       this.#sliceTimer = null;
     }
   }
 
-  /** An error of cleaning belongs to those who wait, not to the event loop. */
+  /** An error of cleaning belongs to those who wait, not to the event loop. Who is cleaned up behind rings everybody, also us. */
   #lookForDead(): void {
     if (this.#closed) return;
     try {
@@ -337,6 +337,10 @@ export class Doorbell implements Disposable {
       for (const wait of [...this.#pending]) wait.reject(error);
     }
     this.#adjustSlices();
+  }
+
+  #slice(): void {
+    this.#lookForDead();
     this.#look();
   }
 
@@ -346,7 +350,7 @@ export class Doorbell implements Disposable {
     this.#noticed = false;
     if (this.#pending.size > 0) lifeWatch.letGo();
     lifeWatch.remove(this.#life);
-    if (this.#pending.size > 0) this.#lookForDead();
+    if (this.#pending.size > 0) this.#slice();
   }
 
   /** @internal Something began that nobody rings for ({@link Vigil.restless}). */

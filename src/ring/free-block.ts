@@ -6,11 +6,14 @@ import type { Waitable } from "./wait-any.ts";
 /** Ready when a block is free, for whoever is faster. All waits of one participant for one pool share its bit among the waiters. */
 export class FreeBlock implements Waitable {
   readonly participant: Participant;
+  /** See {@link Waitable}; called while no block is free. */
+  readonly lookMs: () => number;
   readonly #pool: Pool;
 
-  constructor(pool: Pool, participant: Participant) {
+  constructor(pool: Pool, participant: Participant, lookMs: () => number) {
     this.#pool = pool;
     this.participant = participant;
+    this.lookMs = lookMs;
   }
 
   ready(): boolean {

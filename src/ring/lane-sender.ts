@@ -305,18 +305,31 @@ export class LaneSender implements Claimant {
   relieve(): boolean {
     if (this.#stalls === null) return false;
     this.#stalls.startRound();
-    if (this.#evictAllStalled()) return true;
+    if (this.#evictAllStalled(1)) return true;
     this.#stalls.assertBlocksMove();
     return false;
   }
 
-  /** Like a send: who was evicted and joins again must not take from the history what is being taken back from it. */
-  #evictAllStalled(): boolean {
+  /** {@link relieve}. Milliseconds until it has to be done again. */
+  lookForHoarders(): number {
+    return this.relieve() ? 0 : this.stallLeftMs;
+  }
+
+  /** For a producer that waits for room: evicts consumers that leave their lanes full. Milliseconds until it has to look again. @throws StalledError */
+  lookForStalled(): number {
+    if (this.#stalls === null) return Number.POSITIVE_INFINITY;
+    this.#stalls.startRound();
+    this.#evictAllStalled(this.channel.laneCapacity);
+    return this.#stalls.leftMs;
+  }
+
+  /** Those who let at least so many frames lie. Like a send: who was evicted and joins again must not take from the history what is being taken back from it. */
+  #evictAllStalled(frames: number): boolean {
     this.#history?.beginSend();
     try {
       let evicted = false;
       for (let lane = 0; lane < this.channel.lanes.length; lane++)
-        if (this.#isAttached(lane) && this.#used(lane) > 0 && this.#evictStalled(lane)) evicted = true;
+        if (this.#isAttached(lane) && this.#used(lane) >= frames && this.#evictStalled(lane)) evicted = true;
       return evicted;
     } finally {
       this.#history?.endSend();

@@ -8,11 +8,14 @@ import type { QueueGeometry } from "./queue-geometry.ts";
 import { QueueWaiter } from "./queue-waiter.ts";
 import type { AwaitOptions, BlockOptions } from "./ring.ts";
 import { SpscConsumer } from "./spsc.ts";
+import type { Waitable } from "./wait-any.ts";
 
 /** Messages of one lane before the next lane's turn. */
 export const LANE_BURST = 256;
 
-export class QueueConsumer implements Disposable {
+export class QueueConsumer implements Disposable, Waitable {
+  /** See {@link Condition}. */
+  readonly yieldsCpu = true;
   readonly slotWords: number;
   /** Words of the lane that was peeked; read only slots that are peeked. */
   words: Int32Array;
@@ -98,8 +101,13 @@ export class QueueConsumer implements Disposable {
     this.participant.ringer.ring(ownerParticipant(loadAfterFence(lane.words, RingLayout.producerOwnerWord)));
   }
 
-  /** Whether a lane has a message. */
+  /** There is a message, or the queue has {@link ended}. */
   ready(): boolean {
+    return this.waiter.ready();
+  }
+
+  /** @internal Whether a lane has a message. */
+  hasMessage(): boolean {
     return this.current.ready() || this.turn(false);
   }
 

@@ -11,6 +11,7 @@ import type { AwaitOptions, BlockOptions } from "./ring.ts";
 import { dropOldest } from "./shared-head.ts";
 import { Sleepers } from "./sleepers.ts";
 import { SpscProducer } from "./spsc.ts";
+import type { Waitable } from "./wait-any.ts";
 
 const MOST_CLAIMS = 8;
 
@@ -19,7 +20,7 @@ const MOST_CLAIMS = 8;
  * `block`: 0, then {@link block} or {@link wait}; `fail`: BackpressureError; `drop-newest`: 0, and the `max` messages count as
  * dropped: go on with the next; `drop-oldest`: never 0, the oldest messages of this lane go.
  */
-export class QueueProducer extends SpscProducer implements Disposable {
+export class QueueProducer extends SpscProducer implements Disposable, Waitable {
   readonly lane: number;
   private readonly queue: QueueGeometry;
   /** @internal */
@@ -144,6 +145,11 @@ export class QueueProducer extends SpscProducer implements Disposable {
     const isReady = this.ready();
     this.count(RingLayout.waitsWord, 1);
     if (!isReady && this.sleepers.any()) this.sleepers.rouseAll(this.participant.ringer);
+  }
+
+  /** @internal For {@link waitAny}. @throws StalledError with `stallAction: "error"` */
+  lookMs(): number {
+    return this.stalls?.lookAtConsumers() ?? Number.POSITIVE_INFINITY;
   }
 
   /** Leaves the queue. Idempotent. */

@@ -13,8 +13,11 @@ import { QueueWaiter } from "./queue-waiter.ts";
 import type { AwaitOptions, BlockOptions } from "./ring.ts";
 import { SharedHeadReader } from "./shared-head.ts";
 import { Sleepers } from "./sleepers.ts";
+import type { Waitable } from "./wait-any.ts";
 
-export class QueueTaker implements Disposable {
+export class QueueTaker implements Disposable, Waitable {
+  /** See {@link Condition}. */
+  readonly yieldsCpu = true;
   readonly slotWords: number;
   /** The messages of the last `take`: message i at `at + i * slotWords`. Private memory of this taker. */
   readonly words: Int32Array;
@@ -22,7 +25,8 @@ export class QueueTaker implements Disposable {
   /** Most messages of one `take`. */
   readonly burst: number;
   private readonly queue: QueueGeometry;
-  private readonly participant: Participant;
+  /** @internal */
+  readonly participant: Participant;
   private readonly lanes: SharedHeadReader[];
   private readonly waiter: QueueWaiter;
   private readonly sleepers: Sleepers;
@@ -133,8 +137,13 @@ export class QueueTaker implements Disposable {
     return count;
   }
 
-  /** Whether {@link take} has something to say: a message, or that we were evicted. */
+  /** There is a message, the queue has {@link ended}, or {@link take} has to say that we were evicted. */
   ready(): boolean {
+    return this.waiter.ready();
+  }
+
+  /** @internal Whether {@link take} has something to say: a message, or that we were evicted. */
+  hasMessage(): boolean {
     if (!this.open) throw new ClosedError(`this consumer of queue ${this.queue.name}`);
     if (this.isEvicted()) return true;
     this.used = lanesInUse(this.queue);
@@ -147,6 +156,17 @@ export class QueueTaker implements Disposable {
     const over = isOver(this.queue);
     if (!over) this.participant.suspectDeath();
     return over;
+  }
+
+  /** @internal For {@link waitAny}. */
+  beginWait(): void {
+    this.waiter.begin();
+  }
+
+  /** @internal */
+  endWait(): void {
+    this.waiter.end();
+    this.waiter.passOn();
   }
 
   /** Blocks the thread until there is a message; false at the time limit, or when the queue {@link ended}. */

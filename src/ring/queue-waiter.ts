@@ -8,24 +8,29 @@ import { QueueLayout } from "./queue-layout.ts";
 import type { AwaitOptions, BlockOptions } from "./ring.ts";
 import { Sleepers } from "./sleepers.ts";
 
+/** A consumer, as its waits see it. */
+interface MessageSource {
+  /** Whether a lane has a message. */
+  hasMessage(): boolean;
+}
+
 export class QueueWaiter implements Condition {
   /** See {@link Condition}. */
   readonly yieldsCpu = true;
   private readonly queue: QueueGeometry;
   private readonly participant: Participant;
-  private readonly message: Condition;
+  private readonly source: MessageSource;
   private readonly sleepers: Sleepers;
 
-  /** @param message becomes ready when a lane has a message */
-  constructor(queue: QueueGeometry, participant: Participant, message: Condition) {
+  constructor(queue: QueueGeometry, participant: Participant, source: MessageSource) {
     this.queue = queue;
     this.participant = participant;
-    this.message = message;
+    this.source = source;
     this.sleepers = new Sleepers(queue.words, QueueLayout.sleepersWord);
   }
 
   ready(): boolean {
-    return this.message.ready() || isOver(this.queue);
+    return this.source.hasMessage() || isOver(this.queue);
   }
 
   /** True: there is a message, unless another consumer takes it now. False: the time is over, or the queue. */
@@ -39,7 +44,7 @@ export class QueueWaiter implements Condition {
       } finally {
         this.end();
       }
-      if (this.message.ready()) return true;
+      if (this.source.hasMessage()) return true;
       // Rung, but another consumer was faster: on.
       if (this.isLast(deadlineMs)) return false;
     }
@@ -60,7 +65,7 @@ export class QueueWaiter implements Condition {
       }
       this.end();
       if (this.participant.region.closed) return false;
-      if (this.message.ready()) return true;
+      if (this.source.hasMessage()) return true;
       if (this.isLast(deadlineMs)) return false;
     }
   }
@@ -78,7 +83,7 @@ export class QueueWaiter implements Condition {
   /** A spoilt lane is for the one who is woken to find: here messages were taken already, or somebody leaves, or has left in mid-wait. */
   private mayBeReady(): boolean {
     try {
-      return this.message.ready();
+      return this.source.hasMessage();
     } catch (error) {
       if (error instanceof CorruptError || error instanceof ClosedError) return true;
       throw error;

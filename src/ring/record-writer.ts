@@ -145,7 +145,7 @@ export class RecordWriter {
     if (((this.limit - this.written) | 0) < need && !this.refresh(need)) {
       this.reserved = NOTHING_RESERVED;
       pause();
-      this.onFull();
+      this.onFull(maxBytes);
       return false;
     }
     this.padding = padding;
@@ -156,8 +156,8 @@ export class RecordWriter {
     return true;
   }
 
-  /** A reservation failed, for the consumer named by {@link gatingCursor}: whoever waits may look whether it is dead or stands still. */
-  protected onFull(): void {}
+  /** A reservation of so many bytes failed, for the consumer named by {@link gatingCursor}: whoever waits may look whether it is dead or stands still. */
+  protected onFull(_maxBytes: number): void {}
 
   /**
    * Stores 0 into the first word of each line about to be filled, as SpscProducer does and for the same reason: JavaScript's small

@@ -1,4 +1,4 @@
-/** Waiting for several things at once: rings, queues, channels, pools, of one region or of many. */
+/** Waiting for several things at once: every end of everything, and pools, of one region or of many. */
 import type { Condition, WaitStrategy } from "./doorbell.ts";
 import { ArgumentError } from "./errors.ts";
 import type { Participant } from "./participant.ts";
@@ -10,6 +10,8 @@ export interface Waitable extends Condition {
   beginWait?(): void;
   /** Undoes one `beginWait`; the region may be closed. */
   endWait?(): void;
+  /** Not ready: looks for somebody who stands in the way and does not move. Milliseconds until it wants to look again; may throw. */
+  lookMs?(): number;
 }
 
 export interface WaitAnyOptions {
@@ -65,16 +67,43 @@ export async function waitAny(
   }
 }
 
+/** How long to sleep at most: until the time limit, or until one of them wants to look for who stands still. */
+function sleepMs(waitables: readonly Waitable[], condition: Condition, deadlineMs: number): number {
+  let mostMs = deadlineMs - performance.now();
+  if (!condition.ready())
+    for (const waitable of waitables) mostMs = Math.min(mostMs, waitable.lookMs?.() ?? mostMs);
+  return Math.max(0, mostMs);
+}
+
+function isOver({ region }: Participant, deadlineMs: number): boolean {
+  return region.closed || performance.now() >= deadlineMs;
+}
+
+/** One wait at one doorbell. */
+async function waitTogether(
+  participant: Participant,
+  waitables: readonly Waitable[],
+  deadlineMs: number,
+  signal: AbortSignal | undefined,
+): Promise<boolean> {
+  const condition = anyOf(waitables);
+  for (;;) {
+    const mostMs = sleepMs(waitables, condition, deadlineMs);
+    if (await participant.doorbell.wait(condition, mostMs, signal)) return true;
+    if (isOver(participant, deadlineMs)) return false;
+  }
+}
+
 /** One wait at each doorbell; the first that ends ends the others. */
 async function waitForEach(waitables: readonly Waitable[], options: WaitAnyOptions): Promise<boolean> {
-  const timeoutMs = options.timeoutMs ?? Number.POSITIVE_INFINITY;
+  const deadlineMs = performance.now() + (options.timeoutMs ?? Number.POSITIVE_INFINITY);
   const groups = [...Map.groupBy(waitables, ({ participant }) => participant)];
   const [only] = groups;
   if (groups.length === 1 && only !== undefined)
-    return only[0].doorbell.wait(anyOf(only[1]), timeoutMs, options.signal);
+    return waitTogether(only[0], only[1], deadlineMs, options.signal);
   const stop = new AbortController();
   const signal = options.signal === undefined ? stop.signal : AbortSignal.any([stop.signal, options.signal]);
-  const waits = groups.map(([{ doorbell }, group]) => doorbell.wait(anyOf(group), timeoutMs, signal));
+  const waits = groups.map(([participant, group]) => waitTogether(participant, group, deadlineMs, signal));
   try {
     return (await Promise.race(waits)) || anyOf(waitables).ready();
   } finally {
@@ -89,18 +118,21 @@ export function blockAny(
   options: { readonly timeoutMs?: number; readonly strategy?: WaitStrategy } = {},
 ): boolean {
   assertSome("blockAny", waitables);
-  const { doorbell } = waitables[0]!.participant;
-  if (waitables.some(({ participant }) => participant !== waitables[0]!.participant))
+  const { participant } = waitables[0]!;
+  if (waitables.some((waitable) => waitable.participant !== participant))
     throw new ArgumentError(
       "blockAny: the ends must come from one region handle; waitAny takes those of several",
     );
+  const { strategy = "spin-then-futex" } = options;
+  const deadlineMs = performance.now() + (options.timeoutMs ?? Number.POSITIVE_INFINITY);
+  const condition = anyOf(waitables);
   const begun = beginAll(waitables);
   try {
-    return doorbell.block(
-      anyOf(waitables),
-      options.timeoutMs ?? Number.POSITIVE_INFINITY,
-      options.strategy ?? "spin-then-futex",
-    );
+    for (;;) {
+      const mostMs = sleepMs(waitables, condition, deadlineMs);
+      if (participant.doorbell.block(condition, mostMs, strategy)) return true;
+      if (isOver(participant, deadlineMs)) return false;
+    }
   } finally {
     endAll(begun);
   }
