@@ -6,12 +6,13 @@ import type { PeerCommand, System, Volume } from "./system.ts";
 const PEER = `${import.meta.dir}/peers/records-stream.ts`;
 /** Records in a leg of about 30 ms: a multiple of the burst. */
 const LEG = 960_000;
-/** With more processes than CPUs a leg is mostly sleeping and waking. */
+/** With more processes than CPUs a leg is mostly taking turns, and the engine's compiler threads want theirs: see queue-systems.ts. */
 const CROWDED_LEG = 480_000;
+const CROWDED = { leg: CROWDED_LEG, warm: 32, legs: 16 };
 
 function volume(measure: Measure): Volume | null {
   if (measure.readers === undefined) return null;
-  return { leg: measure.readers > 1 ? CROWDED_LEG : LEG, warm: 4, legs: 4 };
+  return measure.readers > 1 ? CROWDED : { leg: LEG, warm: 4, legs: 4 };
 }
 
 /** All consumers share the second CPU. */

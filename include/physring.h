@@ -38,6 +38,7 @@
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <linux/membarrier.h>
+#include <sched.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -249,6 +250,7 @@ typedef struct physring_region {
   uint64_t sleeps;     /* futex sleeps of this handle */
   uint64_t woken;      /* those that a peer's doorbell ended, not the time slice */
   uint64_t wakes;      /* sleeping peers that this handle woke */
+  uint32_t yield_pause, waits_unyielding; /* see physring_may_yield_ */
   char path[256];
 } physring_region;
 
@@ -679,13 +681,39 @@ static inline int physring_sleep_(physring_region *region, physring_ready_ *read
   return result;
 }
 
-/* Spins for PHYSRING_SPIN_NS at most. */
-static inline int physring_spin_(physring_ready_ *ready, void *end, int64_t deadline_ns) {
+/*
+ * A consumer that spins yields its processor to whoever shares it: perhaps the one that it waits for, or the slowest
+ * consumer that holds both up. Peers that take turns give it back soon. Beside a process that only computes a yield costs
+ * milliseconds: after one that did, the next waits spin without, twice as many each time.
+ */
+enum { PHYSRING_YIELD_NS = 250000, PHYSRING_FIRST_YIELD_PAUSE = 64, PHYSRING_LONGEST_YIELD_PAUSE = 1 << 16 };
+
+static inline int physring_may_yield_(physring_region *region) {
+  if (region->waits_unyielding == 0) return 1;
+  region->waits_unyielding--;
+  return 0;
+}
+
+/* Yields once; returns the time afterwards. */
+static inline int64_t physring_yield_(physring_region *region, int64_t before_ns) {
+  sched_yield();
+  int64_t now_ns = physring_now_ns_();
+  uint32_t pause = region->yield_pause * 2;
+  if (now_ns - before_ns <= PHYSRING_YIELD_NS) pause = 0;
+  else if (pause == 0) pause = PHYSRING_FIRST_YIELD_PAUSE;
+  else if (pause > PHYSRING_LONGEST_YIELD_PAUSE) pause = PHYSRING_LONGEST_YIELD_PAUSE;
+  region->yield_pause = region->waits_unyielding = pause;
+  return now_ns;
+}
+
+/* Spins for PHYSRING_SPIN_NS at most. `yielding`: whose processor may be yielded meanwhile, NULL: nobody's. */
+static inline int physring_spin_(physring_ready_ *ready, void *end, int64_t deadline_ns, physring_region *yielding) {
   int64_t now_ns = physring_now_ns_(), spin_until_ns = now_ns + PHYSRING_SPIN_NS;
+  int yields = yielding != NULL && physring_may_yield_(yielding);
   int result = ready(end);
   while (result == 0 && now_ns < spin_until_ns && now_ns < deadline_ns) {
     for (int i = 0; i < 32 && (result = ready(end)) == 0; i++) physring_pause_();
-    now_ns = physring_now_ns_();
+    now_ns = yields && result == 0 ? physring_yield_(yielding, now_ns) : physring_now_ns_();
   }
   return result;
 }
@@ -705,9 +733,9 @@ static inline int physring_sleep_until_(physring_region *region, physring_ready_
 }
 
 /* Spins for a while, then sleeps. timeout_ms < 0: no limit. */
-static inline int physring_wait_(physring_region *region, physring_ready_ *ready, void *end, int timeout_ms) {
+static inline int physring_wait_(physring_region *region, physring_ready_ *ready, void *end, int timeout_ms, int yields) {
   int64_t deadline_ns = physring_deadline_ns_(timeout_ms);
-  int result = physring_spin_(ready, end, deadline_ns);
+  int result = physring_spin_(ready, end, deadline_ns, yields ? region : NULL);
   return result != 0 ? result : physring_sleep_until_(region, ready, end, deadline_ns);
 }
 
@@ -1120,7 +1148,7 @@ static inline int physring_commit(physring_producer *producer, uint32_t count) {
 
 /* Waits until a slot is free: 1, or 0 after timeout_ms (< 0: no limit). A handle waits for one end at a time. */
 static inline int physring_producer_wait(physring_producer *producer, int timeout_ms) {
-  return physring_wait_(producer->region, physring_producer_ready_, producer, timeout_ms);
+  return physring_wait_(producer->region, physring_producer_ready_, producer, timeout_ms, 0);
 }
 
 /* Whether a live consumer is attached: a physring_peer_state. One system call; for use after a wait ran out. */
@@ -1198,7 +1226,7 @@ static inline int physring_release(physring_consumer *consumer, uint32_t count) 
 
 /* Waits until something is committed: 1, or 0 after timeout_ms (< 0: no limit). A handle waits for one end at a time. */
 static inline int physring_consumer_wait(physring_consumer *consumer, int timeout_ms) {
-  return physring_wait_(consumer->region, physring_consumer_ready_, consumer, timeout_ms);
+  return physring_wait_(consumer->region, physring_consumer_ready_, consumer, timeout_ms, 1);
 }
 
 /* Whether a live producer is attached: a physring_peer_state. One system call; for use after a wait ran out. */

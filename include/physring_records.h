@@ -402,7 +402,7 @@ static inline int physring_record_room_(void *end) {
 
 /* Waits until the reservation that failed last would succeed: 1, or 0 after timeout_ms (< 0: no limit). */
 static inline int physring_record_producer_wait(physring_record_producer *producer, int timeout_ms) {
-  return physring_wait_(producer->region, physring_record_room_, producer, timeout_ms);
+  return physring_wait_(producer->region, physring_record_room_, producer, timeout_ms, 0);
 }
 
 /* Takes the place of the consumer that gated the reservation that failed last: 1, or 0 when it has moved or nobody gates. */
@@ -657,7 +657,7 @@ static inline void physring_record_ask_(const physring_record_consumer *consumer
 static inline int physring_record_consumer_wait(physring_record_consumer *consumer, int timeout_ms) {
   if (consumer->region->participant < 0) return PHYSRING_ERR_NOT_JOINED;
   int64_t deadline_ns = physring_deadline_ns_(timeout_ms);
-  int result = physring_spin_(physring_record_ready_, consumer, deadline_ns);
+  int result = physring_spin_(physring_record_ready_, consumer, deadline_ns, consumer->region);
   if (result != 0) return result;
   physring_record_ask_(consumer);
   return physring_sleep_until_(consumer->region, physring_record_ready_or_ask_, consumer, deadline_ns);

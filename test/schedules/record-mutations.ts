@@ -95,10 +95,22 @@ const reliable: readonly NamedMutation[] = [
     to: "",
   },
   {
+    what: "padding taken for a record",
+    file: READER,
+    from: "header >= 0 &&",
+    to: "",
+  },
+  {
+    what: "a record that is not published yet",
+    file: READER,
+    from: "const available = (this.cachedTail - at) >>> 0;",
+    to: "const available = this.capacity;",
+  },
+  {
     what: "released before it is read",
     file: READER,
-    from: "this.size = size;\n      return true;",
-    to: "this.size = size;\n      publish(this.words, this.cursorWord, (this.at + size) | 0);\n      return true;",
+    from: "this.length = header;\n        return true;",
+    to: "this.length = header;\n        publish(this.words, this.cursorWord, (this.at + size) | 0);\n        return true;",
   },
 ];
 
