@@ -3,6 +3,7 @@ import { PhysringError } from "../ffi/errors.ts";
 import { listRegions } from "../memory/list-regions.ts";
 import { sharedMemoryDirectory } from "../memory/names.ts";
 import { bytes, count, plural } from "./format.ts";
+import type { HeldLock } from "./held-lock.ts";
 import { type CommandSpec, helpText, parseOptions } from "./options.ts";
 import {
   type ObjectReport,
@@ -69,12 +70,21 @@ function text(report: RegionReport | Unreadable): string {
     `${report.name}  ${report.backend}  ${bytes(report.sizeBytes)}  ${plural(alive, "live participant")} (of at most ${report.maxParticipants})  ${report.path}`,
   ];
   for (const participant of report.participants) lines.push(`  ${participantText(participant)}`);
+  if (report.cleaner !== null) lines.push(`  ${cleanerText(report.cleaner)}`);
   for (const object of report.objects) lines.push(`  ${objectText(object)}`);
   return lines.join("\n");
 }
 
 function participantText({ index, pid, name, alive }: ParticipantReport): string {
   return `participant ${index}  process ${pid} (${name})${alive ? "" : "  DEAD, not cleaned up yet"}`;
+}
+
+function cleanerText({ pid, command, stopped }: HeldLock): string {
+  const who =
+    pid === null
+      ? "a process that cannot be seen from here"
+      : `process ${pid} (${command}${stopped ? ", stopped" : ""})`;
+  return `CLEANING IS HELD UP: ${who} has the cleaner's lock; nobody is cleaned up behind until it goes on or ends`;
 }
 
 function end(participant: number | null): string {

@@ -3,7 +3,7 @@ import { type ChannelCounters, readCounters } from "../channel/producer.ts";
 import { type RecordsCounters, readRecordsCounters } from "../channel/record-producer.ts";
 import { readServiceCounters, type ServiceCounters } from "../channel/service-server.ts";
 import type { DirectoryEntry } from "../memory/directory.ts";
-import { ObjectKind, ParticipantRecord } from "../memory/layout.ts";
+import { LockByte, ObjectKind, ParticipantRecord } from "../memory/layout.ts";
 import { Region } from "../memory/region.ts";
 import { openCellGeometry } from "../ring/cell-geometry.ts";
 import { CellLayout } from "../ring/cell-layout.ts";
@@ -22,6 +22,7 @@ import { cursorOwnerWord, cursorPositionWord, RecordsLayout } from "../ring/reco
 import { openRingGeometry } from "../ring/ring-geometry.ts";
 import { openServiceGeometry } from "../ring/service-geometry.ts";
 import { ServiceLayout } from "../ring/service-layout.ts";
+import { type HeldLock, heldForLong } from "./held-lock.ts";
 
 export interface ParticipantReport {
   readonly index: number;
@@ -141,6 +142,8 @@ export interface RegionReport {
   readonly instanceId: string;
   readonly participants: readonly ParticipantReport[];
   readonly maxParticipants: number;
+  /** Who keeps everybody from cleaning up behind the dead; null: nobody. */
+  readonly cleaner: HeldLock | null;
   readonly objects: readonly ObjectReport[];
 }
 
@@ -151,9 +154,10 @@ export function reportRegion(name: string): RegionReport {
     .filter(({ phase }) => phase === ParticipantRecord.phaseLive || phase === ParticipantRecord.phaseDying)
     .map(({ index, pid, name: label, alive }) => ({ index, pid, name: label, alive }));
   const objects = region.directory.list().map((entry) => reportObject(region, entry));
+  const cleaner = heldForLong(region, LockByte.cleaner);
   const { backend, path, sizeBytes, instanceId } = region;
   const maxParticipants = ParticipantRecord.capacity;
-  return { name, backend, path, sizeBytes, instanceId, participants, maxParticipants, objects };
+  return { name, backend, path, sizeBytes, instanceId, participants, maxParticipants, cleaner, objects };
 }
 
 function reportObject(region: Region, entry: DirectoryEntry): ObjectReport {

@@ -1,6 +1,7 @@
 /** Deaths beside a cleaner that is busy, stopped or dead: none is lost (PROTOCOL.md §8 "Look again"). */
 import { afterEach, describe, expect, test } from "bun:test";
 import { Channel } from "../../src/channel/channel.ts";
+import { reportRegion } from "../../src/cli/region-report.ts";
 import { ParticipantRecord, participantRecordWord } from "../../src/memory/layout.ts";
 import type { DeathEvent } from "../../src/ring/deaths.ts";
 import { Participant } from "../../src/ring/participant.ts";
@@ -69,4 +70,30 @@ describe("a consumer that waits hears of its producer's death", () => {
       expect(pids().toSorted()).toEqual([victim.pid, cleaner.pid].toSorted());
     },
   );
+});
+
+const PHYSRING = new URL("../../src/cli/physring.ts", import.meta.url).pathname;
+
+describe("physring ls", () => {
+  test("names a cleaner that was stopped while it cleaned", async () => {
+    using pair = new RegionPair("cleaners");
+    const { victim } = await channelWithVictim(pair);
+    const cleaner = await Survivor.start(pair.name, `stop ${victim.participant} 5`);
+    await victim.kill();
+    await cleaner.stopped();
+    expect(reportRegion(pair.name).cleaner).toMatchObject({ pid: cleaner.pid, stopped: true });
+    const { stdout } = Bun.spawnSync([process.execPath, PHYSRING, "ls", pair.name]);
+    const text = stdout.toString();
+    expect(text).toMatch(/CLEANING IS HELD UP: process \d+ \(.+, stopped\) has the cleaner's lock/);
+    expect(text).toContain(`process ${cleaner.pid} (`);
+  });
+
+  test("names who holds the lock for long, stopped or not, but not who cleans for a moment", async () => {
+    using pair = new RegionPair("cleaners");
+    const holder = await Survivor.start(pair.name, "hold 100");
+    expect(reportRegion(pair.name).cleaner).toBeNull();
+    expect(await holder.end()).toBe("");
+    const long = await Survivor.start(pair.name, "hold 60000");
+    expect(reportRegion(pair.name).cleaner).toMatchObject({ pid: long.pid, stopped: false });
+  });
 });
