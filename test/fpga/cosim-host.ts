@@ -1,6 +1,6 @@
 /**
  * A host process of the randomised co-simulation (cosim.ts): submits random commands to one queue, checks each result against the model, resets the queue now and
- * then, and may be killed at any moment. Prints what it has done as lines of JSON.
+ * then, and may be killed at any moment. Prints what it has done as lines of JSON. SIGTERM: this batch is the last.
  */
 import { modelCrc32, modelFill, modelFilter, modelThreshold } from "../../src/cli/fpga/model.ts";
 import { PhysringError } from "../../src/ffi/errors.ts";
@@ -29,7 +29,6 @@ export interface HostPlan {
   readonly commands: number;
   readonly errors: boolean;
   readonly wait: "poll" | "interrupt";
-  readonly blocks: number;
 }
 
 export interface Tally {
@@ -199,7 +198,11 @@ class Host {
 
   async run(): Promise<void> {
     let printed = 0;
-    while (this.tally.submitted < this.#plan.commands) {
+    let asked = false;
+    process.once("SIGTERM", () => {
+      asked = true;
+    });
+    while (!asked && this.tally.submitted < this.#plan.commands) {
       await this.#batch();
       if (this.tally.submitted - printed >= 50) {
         printed = this.tally.submitted;
@@ -222,6 +225,8 @@ class Host {
       if (job === null) break;
       jobs.push(job);
     }
+    // Others have all the blocks; completions give some back.
+    if (jobs.length === 0) return void (await Bun.sleep(1));
     if (this.#random.oneIn(8)) this.#offerNonsense();
     const timeoutMs = this.#random.oneIn(12) ? 1 + this.#random.below(5) : undefined;
     const results = this.#queue.submit(

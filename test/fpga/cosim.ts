@@ -2,28 +2,30 @@
  * Randomised co-simulation: host processes drive the clocked core with random commands while the bus makes errors, queues are reset, and the hosts are killed.
  * Every command completes exactly once with the right bytes or fails with a reason; no block leaks; after recovery no byte of a free block changes any more.
  *
- *     bun test/fpga/cosim.ts [--commands N] [--coherency full|io|none|all] [--seed N] [--json]
+ *     bun test/fpga/cosim.ts [--commands N] [--queues 1-4] [--coherency full|io|none|all] [--seed N] [--json]
  */
 import { parseArgs } from "node:util";
 import type { Coherency } from "../../src/fpga/board.ts";
-import { CommandQueue, Core, QueueStuckError } from "../../src/fpga/index.ts";
+import { CommandQueue, Core } from "../../src/fpga/index.ts";
 import { Participant } from "../../src/ring/participant.ts";
 import { Pool } from "../../src/ring/pool.ts";
 import { Patience } from "../support/patience.ts";
 import { Random } from "../support/random.ts";
 import { TestBoard, whyNoBoards } from "./boards.ts";
-import type { HostPlan, Tally } from "./cosim-host.ts";
+import type { Tally } from "./cosim-host.ts";
 import { expectNobodyWrites } from "./free-blocks.ts";
+import { HostProcess, NOTHING_DONE } from "./host-process.ts";
+import { liftQuarantine } from "./quarantine.ts";
 
-const HOST = new URL("./cosim-host.ts", import.meta.url).pathname;
 const BLOCKS = 48;
 const FRAME_BYTES = 4096;
-const QUEUES = 2;
-const SILENCE_LIMIT_MS = 60_000;
+const MAX_QUEUES = 4;
 
 export interface CosimOptions {
   readonly coherency: Coherency;
   readonly commands: number;
+  /** As many host processes, each with a queue and a pool. */
+  readonly queues: number;
   readonly seed: number;
   /** Chance per burst. */
   readonly errorRate: number;
@@ -42,67 +44,12 @@ export interface CosimResult extends Omit<Tally, "done"> {
   seconds: number;
 }
 
-const EMPTY: Omit<Tally, "done"> = {
-  submitted: 0,
-  ok: 0,
-  failed: 0,
-  reset: 0,
-  halted: 0,
-  timedOut: 0,
-  refused: 0,
-  resets: 0,
-};
-
-/** One host process until it is done, or dead. */
-class HostProcess {
-  readonly #process: Bun.Subprocess<"ignore", "pipe", "pipe">;
-  readonly ended: Promise<void>;
-  tally: Tally = { ...EMPTY, done: false };
-  readonly #patience = new Patience(SILENCE_LIMIT_MS);
-  killed = false;
-
-  constructor(plan: HostPlan) {
-    this.#process = Bun.spawn([process.execPath, HOST, JSON.stringify(plan)], {
-      stdin: "ignore",
-      stdout: "pipe",
-      stderr: "pipe",
-    });
-    this.ended = this.#follow();
-  }
-
-  async #follow(): Promise<void> {
-    let rest = "";
-    for await (const chunk of this.#process.stdout) {
-      const lines = (rest + new TextDecoder().decode(chunk)).split("\n");
-      rest = lines.pop()!;
-      const last = lines.at(-1);
-      if (last !== undefined) this.tally = JSON.parse(last) as Tally;
-      this.#patience.renew();
-    }
-    const status = await this.#process.exited;
-    if (!this.killed && (status !== 0 || !this.tally.done)) {
-      throw new Error(
-        `a host ended with ${status} after ${this.tally.submitted} commands: ${await new Response(this.#process.stderr).text()}`,
-      );
-    }
-  }
-
-  get silent(): boolean {
-    return this.#patience.isOver;
-  }
-
-  kill(): void {
-    this.killed = true;
-    this.#process.kill("SIGKILL");
-  }
-}
-
 /** Runs one board. @throws Error with the seed when anything is wrong */
 export async function cosimulate(options: CosimOptions): Promise<CosimResult> {
   const startMs = performance.now();
   const random = new Random(options.seed);
   const result: CosimResult = {
-    ...EMPTY,
+    ...NOTHING_DONE,
     coherency: options.coherency,
     seed: options.seed,
     kills: 0,
@@ -120,7 +67,7 @@ export async function cosimulate(options: CosimOptions): Promise<CosimResult> {
   const participant = Participant.of(board.region);
   using core = Core.open(`board:${board.name}`);
   const pools: Pool[] = [];
-  for (let queue = 0; queue < QUEUES; queue++) {
+  for (let queue = 0; queue < options.queues; queue++) {
     const pool = Pool.create(board.region, `blocks${queue}`, {
       frameBytes: FRAME_BYTES,
       blockCount: BLOCKS,
@@ -130,7 +77,7 @@ export async function cosimulate(options: CosimOptions): Promise<CosimResult> {
     CommandQueue.create(core, board.region, `queue${queue}`, {
       queue,
       pool,
-      capacity: 8 << queue,
+      capacity: 8 << (queue % 2),
       maxParts: 8,
       wait: "poll",
     }).close();
@@ -155,7 +102,7 @@ async function runQueue(
   random: Random,
   result: CosimResult,
 ): Promise<void> {
-  let left = Math.ceil(options.commands / QUEUES);
+  let left = Math.ceil(options.commands / options.queues);
   while (left > 0) {
     const host = new HostProcess({
       board: board.name,
@@ -165,7 +112,6 @@ async function runQueue(
       commands: left,
       errors: options.errorRate > 0,
       wait: random.oneIn(2) ? "poll" : "interrupt",
-      blocks: BLOCKS,
     });
     const killAt = 1 + random.below(2 * options.killEvery);
     const killDelayMs = random.below(20);
@@ -176,7 +122,8 @@ async function runQueue(
       if (!host.killed) host.kill();
     }
     if (!host.tally.done) await afterDeath(board, core, participant, pool, queue, result);
-    for (const key of Object.keys(EMPTY) as (keyof typeof EMPTY)[]) result[key] += host.tally[key];
+    for (const key of Object.keys(NOTHING_DONE) as (keyof typeof NOTHING_DONE)[])
+      result[key] += host.tally[key];
     left -= host.tally.submitted;
     if (pool.countFree() !== BLOCKS)
       throw new Error(`seed ${options.seed}: ${BLOCKS - pool.countFree()} blocks of queue ${queue} leaked`);
@@ -193,21 +140,6 @@ async function killSometime(host: HostProcess, commands: number, delayMs: number
   }
   await Bun.sleep(delayMs);
   if (!host.tally.done) host.kill();
-}
-
-/** The board got no processor for a second, so the cleaner did not see idle: whoever wants the queue sees it later. */
-async function releaseQuarantine(core: Core, pool: Pool, queue: number, result: CosimResult): Promise<void> {
-  result.quarantines++;
-  const patience = new Patience(30_000);
-  for (;;) {
-    try {
-      CommandQueue.open(core, pool.region, `queue${queue}`, { wait: "poll" }).close();
-      return;
-    } catch (error) {
-      if (!(error instanceof QueueStuckError) || patience.isOver) throw error;
-      await Bun.sleep(50);
-    }
-  }
 }
 
 /** Recovery, and then: whoever takes the free blocks has them for himself. */
@@ -232,7 +164,10 @@ async function afterDeath(
     await Bun.sleep(1);
   }
   stop();
-  if (quarantined) await releaseQuarantine(core, pool, queue, result);
+  if (quarantined) {
+    result.quarantines++;
+    await liftQuarantine(core, board.region, `queue${queue}`);
+  }
   await expectNobodyWrites(board, core, participant, pool, queue);
 }
 
@@ -240,6 +175,7 @@ async function main(): Promise<number> {
   const { values } = parseArgs({
     options: {
       commands: { type: "string", default: "3000" },
+      queues: { type: "string", default: "2" },
       coherency: { type: "string", default: "all" },
       seed: { type: "string", default: "1" },
       "kill-every": { type: "string", default: "400" },
@@ -264,6 +200,7 @@ async function main(): Promise<number> {
       const result = await cosimulate({
         coherency,
         commands,
+        queues: Math.min(Number(values.queues), MAX_QUEUES),
         seed: Number(values.seed),
         errorRate: Number(values["error-rate"]),
         killEvery: Number(values["kill-every"]),

@@ -9,6 +9,7 @@ import { HardwareQueue } from "../../src/ring/hardware-queue.ts";
 import { Participant } from "../../src/ring/participant.ts";
 import { Pool } from "../../src/ring/pool.ts";
 import { TestBoard, whyNoBoards } from "./boards.ts";
+import { liftQuarantine } from "./quarantine.ts";
 
 setDefaultTimeout(240_000);
 const missing = await whyNoBoards();
@@ -53,15 +54,7 @@ test.skipIf(missing !== null).each([
     if ((await live(board, at)).status === 0) continue;
     killed++;
     while (participant.recoverDead() === 0 && object.owner >= 0) await Bun.sleep(1);
-    const deadlineMs = performance.now() + 30_000;
-    // A board that got no processor for a second leaves a quarantine, which the next owner lifts.
-    while (object.quarantined && performance.now() < deadlineMs) {
-      try {
-        CommandQueue.open(core, board.region, "queue", { wait: "poll" }).close();
-      } catch {
-        await Bun.sleep(50);
-      }
-    }
+    if (object.quarantined) await liftQuarantine(core, board.region, "queue");
     expect({
       at,
       owner: object.owner,
