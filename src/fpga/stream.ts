@@ -56,7 +56,6 @@ export class SourceStream<F extends StreamFrame> implements AsyncIterable<Source
   readonly #underWay: { readonly frame: F; readonly done: Promise<Completion> }[] = [];
   #lost = 0;
   #starved = 0;
-  #next = 0;
 
   constructor(queue: CommandQueue, options: SourceStreamOptions<F>) {
     this.#queue = queue;
@@ -64,7 +63,7 @@ export class SourceStream<F extends StreamFrame> implements AsyncIterable<Source
     this.#depth = checkDepth(queue, options.depth ?? DEFAULT_DEPTH);
   }
 
-  /** Frames that the sequence numbers say are missing. */
+  /** Frames that the sequence numbers say are missing, from the first one that came out of this loop on: what the queue did before is not this stream's. */
   get lost(): number {
     return this.#lost;
   }
@@ -100,20 +99,24 @@ export class SourceStream<F extends StreamFrame> implements AsyncIterable<Source
 
   async *[Symbol.asyncIterator](): AsyncGenerator<SourcedFrame<F>, void, void> {
     const { signal } = this.#options;
+    let expected: number | null = null;
     try {
       while (!signal?.aborted) {
         this.#refill();
         const oldest = this.#underWay.shift();
         if (oldest === undefined) {
           this.#starved++;
+          // A queue that is closed or stands still is not waited for.
+          this.#queue.submit([]);
           await Bun.sleep(STARVED_RETRY_MS);
           continue;
         }
         const completion = await this.#await(oldest, signal);
         if (completion === null) return;
-        this.#lost += (completion.result - this.#next) >>> 0;
-        this.#next = (completion.result + 1) >>> 0;
-        yield { frame: oldest.frame, sequence: completion.result, completion };
+        const sequence = completion.result;
+        if (expected !== null) this.#lost += (sequence - expected) >>> 0;
+        expected = (sequence + 1) >>> 0;
+        yield { frame: oldest.frame, sequence, completion };
       }
     } finally {
       // Released while they are the hardware's: they become free with their completion.
