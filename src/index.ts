@@ -11,7 +11,7 @@ export { type ChannelCounters, FrameProducer } from "./channel/producer.ts";
 export { RecordConsumer, type RecordConsumerOptions } from "./channel/record-consumer.ts";
 export { RecordProducer, type RecordsCounters } from "./channel/record-producer.ts";
 export { Records, type RecordsExpectation, type RecordsOptions } from "./channel/records.ts";
-export { Service, type ServiceOptions } from "./channel/service.ts";
+export { Service, type ServiceExpectation, type ServiceOptions } from "./channel/service.ts";
 export { ServiceClient } from "./channel/service-client.ts";
 export {
   type ServeOptions,
@@ -36,7 +36,7 @@ export type { DeliveryName, PolicyName } from "./ring/layout.ts";
 export { deathNotices } from "./ring/life.ts";
 export { listParticipants, Participant, type ParticipantInfo } from "./ring/participant.ts";
 export { Pool, type PoolGeometry, type PoolShape } from "./ring/pool.ts";
-export { Queue, type QueueCounters, type QueueOptions } from "./ring/queue.ts";
+export { Queue, type QueueCounters, type QueueExpectation, type QueueOptions } from "./ring/queue.ts";
 export type { QueueConsumer } from "./ring/queue-consumer.ts";
 export type { ConsumersModeName } from "./ring/queue-layout.ts";
 export type { QueueProducer } from "./ring/queue-producer.ts";

@@ -11,9 +11,12 @@
  */
 import type { AppearOptions } from "../memory/appear.ts";
 import { loadAfterFence } from "../memory/atomics.ts";
+import type { DirectoryEntry } from "../memory/directory.ts";
 import { ObjectKind } from "../memory/layout.ts";
+import { openOrCreate } from "../memory/open-or-create.ts";
 import type { Region } from "../memory/region.ts";
 import { InUseError } from "../ring/errors.ts";
+import { expectShape } from "../ring/expect-shape.ts";
 import { attachOwner, ownerParticipant } from "../ring/owner.ts";
 import { Participant } from "../ring/participant.ts";
 import type { RecordsShape } from "../ring/records-geometry.ts";
@@ -44,6 +47,9 @@ export interface ServiceOptions {
   readonly stallTimeoutMs?: number;
 }
 
+/** What an opener relies on; undefined: anything. */
+export type ServiceExpectation = Pick<ServiceOptions, "clients" | "requestBytes" | "responseBytes">;
+
 const DEFAULT_CLIENTS = 8;
 const DEFAULT_CAPACITY_BYTES = 65536;
 const DEFAULT_STALL_TIMEOUT_MS = 5000;
@@ -58,6 +64,23 @@ function recordsShape(capacityBytes: number, stallTimeoutMs: number, annotation:
     ...stallShapeOf({ stallTimeoutMs }),
     annotation,
   };
+}
+
+function checkedGeometry(
+  region: Region,
+  entry: DirectoryEntry,
+  expected: ServiceExpectation,
+): ServiceGeometry {
+  const geometry = openServiceGeometry(region, entry);
+  const { requests, responses } = geometry.places[0]!;
+  const found: Required<ServiceExpectation> = {
+    clients: geometry.places.length,
+    requestBytes: requests.capacityBytes,
+    responseBytes: responses.capacityBytes,
+  };
+  const { clients, requestBytes, responseBytes } = expected;
+  expectShape(`service ${entry.name}`, found, { clients, requestBytes, responseBytes });
+  return geometry;
 }
 
 export class Service<Request = unknown, Response = unknown> {
@@ -87,14 +110,28 @@ export class Service<Request = unknown, Response = unknown> {
     return new Service(geometry);
   }
 
-  /** Opens a service by name, waiting for it if asked to. */
+  /**
+   * Opens a service by name, waiting for it if asked to. Its shape comes from the segment; what is given here is what the caller relies on.
+   * @throws RegionError `OBJECT_NOT_FOUND`, `OBJECT_KIND`, `OBJECT_SHAPE`
+   */
   static open<Request = unknown, Response = unknown>(
     region: Region,
     name: string,
-    options: OpenOptions = {},
+    options: OpenOptions & ServiceExpectation = {},
   ): Service<Request, Response> {
-    return new Service(
-      openServiceGeometry(region, region.directory.open(name, ObjectKind.service, options.waitMs)),
+    const entry = region.directory.open(name, ObjectKind.service, options.waitMs);
+    return new Service(checkedGeometry(region, entry, options));
+  }
+
+  /** {@link open} if it is there, and of the shape that `options` say; else {@link create}. */
+  static openOrCreate<Request = unknown, Response = unknown>(
+    region: Region,
+    name: string,
+    options: ServiceOptions = {},
+  ): Service<Request, Response> {
+    return openOrCreate(
+      () => Service.open<Request, Response>(region, name, options),
+      () => Service.create<Request, Response>(region, name, options),
     );
   }
 
@@ -102,10 +139,10 @@ export class Service<Request = unknown, Response = unknown> {
   static async openAsync<Request = unknown, Response = unknown>(
     region: Region,
     name: string,
-    options: AppearOptions = {},
+    options: AppearOptions & ServiceExpectation = {},
   ): Promise<Service<Request, Response>> {
     const entry = await region.directory.openAsync(name, ObjectKind.service, options);
-    return new Service(openServiceGeometry(region, entry));
+    return new Service(checkedGeometry(region, entry, options));
   }
 
   get name(): string {

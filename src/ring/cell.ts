@@ -7,13 +7,16 @@
  *     const length = reader.read();                         // reader.bytes, reader.words, reader.version
  */
 import type { AppearOptions } from "../memory/appear.ts";
+import type { DirectoryEntry } from "../memory/directory.ts";
 import { ObjectKind } from "../memory/layout.ts";
+import { openOrCreate } from "../memory/open-or-create.ts";
 import type { Region } from "../memory/region.ts";
 import { type CellGeometry, createCellGeometry, openCellGeometry } from "./cell-geometry.ts";
 import { CellLayout } from "./cell-layout.ts";
 import { CellReader } from "./cell-reader.ts";
 import { CellWriter } from "./cell-writer.ts";
 import { InUseError } from "./errors.ts";
+import { expectShape } from "./expect-shape.ts";
 import { attachOwner } from "./owner.ts";
 import { Participant } from "./participant.ts";
 import type { OpenOptions } from "./ring.ts";
@@ -41,16 +44,37 @@ export class Cell {
     return new Cell(region, createCellGeometry(region, name, { valueBytes, bufferCount: buffers }));
   }
 
-  /** Opens a cell by name, waiting for it if asked to; its shape comes from the segment. */
-  static open(region: Region, name: string, options: OpenOptions = {}): Cell {
-    const entry = region.directory.open(name, ObjectKind.cell, options.waitMs);
-    return new Cell(region, openCellGeometry(region, entry));
+  /**
+   * Opens a cell by name, waiting for it if asked to. Its shape comes from the segment; what is given here is what the caller relies on.
+   * @throws RegionError `OBJECT_NOT_FOUND`, `OBJECT_KIND`, `OBJECT_SHAPE`
+   */
+  static open(region: Region, name: string, options: OpenOptions & Partial<CellOptions> = {}): Cell {
+    return Cell.#checked(region, region.directory.open(name, ObjectKind.cell, options.waitMs), options);
+  }
+
+  /** {@link open} if it is there, and of the shape that `options` say; else {@link create}. */
+  static openOrCreate(region: Region, name: string, options: CellOptions): Cell {
+    return openOrCreate(
+      () => Cell.open(region, name, options),
+      () => Cell.create(region, name, options),
+    );
   }
 
   /** {@link open}, waiting in the event loop; without a time limit by default. */
-  static async openAsync(region: Region, name: string, options: AppearOptions = {}): Promise<Cell> {
-    const entry = await region.directory.openAsync(name, ObjectKind.cell, options);
-    return new Cell(region, openCellGeometry(region, entry));
+  static async openAsync(
+    region: Region,
+    name: string,
+    options: AppearOptions & Partial<CellOptions> = {},
+  ): Promise<Cell> {
+    return Cell.#checked(region, await region.directory.openAsync(name, ObjectKind.cell, options), options);
+  }
+
+  static #checked(region: Region, entry: DirectoryEntry, expected: Partial<CellOptions>): Cell {
+    const geometry = openCellGeometry(region, entry);
+    const { valueBytes, bufferCount: buffers } = geometry;
+    const found: Required<CellOptions> = { valueBytes, buffers };
+    expectShape(`cell ${entry.name}`, found, { valueBytes: expected.valueBytes, buffers: expected.buffers });
+    return new Cell(region, geometry);
   }
 
   /** Becomes the writer. @throws InUseError when another live participant is */

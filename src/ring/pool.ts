@@ -21,6 +21,7 @@ import { roundUp } from "../memory/numbers.ts";
 import type { Region } from "../memory/region.ts";
 import type { DoorbellRinger } from "./doorbell.ts";
 import { ArgumentError, CorruptError } from "./errors.ts";
+import { expectShape } from "./expect-shape.ts";
 import { PoolLayout } from "./layout.ts";
 
 /** Size of a pool; immutable once created and read from the segment by everybody else. */
@@ -121,17 +122,29 @@ export class Pool {
     return new Pool(region, entry, geometry);
   }
 
-  /** Opens a pool by name, waiting `waitMs` for it if asked to; all geometry comes from the segment and is checked. */
-  static open(region: Region, name: string, options: { readonly waitMs?: number } = {}): Pool {
-    return Pool.at(region, region.directory.open(name, ObjectKind.pool, options.waitMs));
+  /**
+   * Opens a pool by name, waiting `waitMs` for it if asked to; all geometry comes from the segment and is checked. What is given here is what the
+   * caller relies on.
+   * @throws RegionError `OBJECT_NOT_FOUND`, `OBJECT_KIND`, `OBJECT_SHAPE`
+   */
+  static open(
+    region: Region,
+    name: string,
+    options: { readonly waitMs?: number } & Partial<PoolShape> = {},
+  ): Pool {
+    return Pool.at(region, region.directory.open(name, ObjectKind.pool, options.waitMs), options);
   }
 
   /** {@link open}, waiting in the event loop; without a time limit by default. */
-  static async openAsync(region: Region, name: string, options: AppearOptions = {}): Promise<Pool> {
-    return Pool.at(region, await region.directory.openAsync(name, ObjectKind.pool, options));
+  static async openAsync(
+    region: Region,
+    name: string,
+    options: AppearOptions & Partial<PoolShape> = {},
+  ): Promise<Pool> {
+    return Pool.at(region, await region.directory.openAsync(name, ObjectKind.pool, options), options);
   }
 
-  static at(region: Region, entry: DirectoryEntry): Pool {
+  static at(region: Region, entry: DirectoryEntry, expected: Partial<PoolShape> = {}): Pool {
     if (entry.kind !== ObjectKind.pool || entry.sizeBytes < PoolLayout.controlOffset) {
       throw new CorruptError(`pool ${entry.name}: directory entry`);
     }
@@ -142,12 +155,16 @@ export class Pool {
     ) {
       throw new CorruptError(`pool ${entry.name}: magic or version`);
     }
-    return new Pool(region, entry, {
+    const pool = new Pool(region, entry, {
       frameBytes: words[PoolLayout.frameBytesWord]! >>> 0,
       blockBytes: words[PoolLayout.blockBytesWord]! >>> 0,
       blockCount: words[PoolLayout.blockCountWord]! >>> 0,
       metaBytes: words[PoolLayout.metaBytesWord]! >>> 0,
     });
+    const { frameBytes, blockCount } = expected;
+    const metaBytes = expected.metaBytes === undefined ? undefined : roundUp(expected.metaBytes, LINE_BYTES);
+    expectShape<PoolShape>(`pool ${entry.name}`, pool.geometry, { frameBytes, blockCount, metaBytes });
+    return pool;
   }
 
   /** Offset of a block in the region. */

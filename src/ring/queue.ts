@@ -8,9 +8,12 @@
  * Order: first in, first out for each producer, none between producers.
  */
 import type { AppearOptions } from "../memory/appear.ts";
+import type { DirectoryEntry } from "../memory/directory.ts";
 import { ObjectKind } from "../memory/layout.ts";
+import { openOrCreate } from "../memory/open-or-create.ts";
 import type { Region } from "../memory/region.ts";
 import { ArgumentError, InUseError } from "./errors.ts";
+import { expectShape } from "./expect-shape.ts";
 import { type PolicyName, RingLayout } from "./layout.ts";
 import { ownerParticipant } from "./owner.ts";
 import { Participant } from "./participant.ts";
@@ -54,6 +57,11 @@ export interface QueueOptions {
 }
 
 /** Sums over all lanes; each wraps at 2^32. */
+/** What an opener relies on; undefined: anything. */
+export type QueueExpectation = Partial<
+  Pick<QueueOptions, "slotBytes" | "capacity" | "producers" | "consumers" | "policy">
+>;
+
 export interface QueueCounters {
   readonly queued: number;
   readonly droppedNewest: number;
@@ -112,16 +120,36 @@ export class Queue {
     return new Queue(region, createQueueGeometry(region, name, shapeOf(options)));
   }
 
-  /** Opens a queue by name, waiting for it if asked to; its shape comes from the segment. */
-  static open(region: Region, name: string, options: OpenOptions = {}): Queue {
-    const entry = region.directory.open(name, ObjectKind.queue, options.waitMs);
-    return new Queue(region, openQueueGeometry(region, entry));
+  /**
+   * Opens a queue by name, waiting for it if asked to. Its shape comes from the segment; what is given here is what the caller relies on.
+   * @throws RegionError `OBJECT_NOT_FOUND`, `OBJECT_KIND`, `OBJECT_SHAPE`
+   */
+  static open(region: Region, name: string, options: OpenOptions & QueueExpectation = {}): Queue {
+    return Queue.#checked(region, region.directory.open(name, ObjectKind.queue, options.waitMs), options);
+  }
+
+  /** {@link open} if it is there, and of the shape that `options` say; else {@link create}. */
+  static openOrCreate(region: Region, name: string, options: QueueOptions): Queue {
+    return openOrCreate(
+      () => Queue.open(region, name, options),
+      () => Queue.create(region, name, options),
+    );
   }
 
   /** {@link open}, waiting in the event loop; without a time limit by default. */
-  static async openAsync(region: Region, name: string, options: AppearOptions = {}): Promise<Queue> {
-    const entry = await region.directory.openAsync(name, ObjectKind.queue, options);
-    return new Queue(region, openQueueGeometry(region, entry));
+  static async openAsync(
+    region: Region,
+    name: string,
+    options: AppearOptions & QueueExpectation = {},
+  ): Promise<Queue> {
+    return Queue.#checked(region, await region.directory.openAsync(name, ObjectKind.queue, options), options);
+  }
+
+  static #checked(region: Region, entry: DirectoryEntry, expected: QueueExpectation): Queue {
+    const geometry = openQueueGeometry(region, entry);
+    const { slotBytes, capacity, producers, consumers, policy } = expected;
+    expectShape(`queue ${entry.name}`, geometry, { slotBytes, capacity, producers, consumers, policy });
+    return new Queue(region, geometry);
   }
 
   /** Becomes one of the producers.

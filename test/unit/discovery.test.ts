@@ -13,7 +13,7 @@ import {
   Ring,
   Service,
 } from "../../src/index.ts";
-import { expectCode } from "../support/errors.ts";
+import { expectCode, rejectionCode } from "../support/errors.ts";
 import { RegionPair, uniqueName } from "../support/regions.ts";
 
 const SHAPE = { slotBytes: 16, capacity: 4 };
@@ -109,5 +109,43 @@ describe("what is not as expected", () => {
     const history = Messages.openAsync(pair.b, "log", { capacityBytes: 4096, history: 5 });
     expect(await history.catch((error: RegionError) => error.code)).toBe("OBJECT_SHAPE");
     expect(Messages.open(pair.b, "log", { capacityBytes: 4096, mode: "lossy" }).name).toBe("log");
+  });
+
+  test("of queues, cells, services and pools", async () => {
+    using pair = new RegionPair("expect");
+    const queue = { ...SHAPE, producers: 2, consumers: "many", policy: "fail" } as const;
+    const service = { clients: 2, requestBytes: 8192, responseBytes: 16384 };
+    const pool = { frameBytes: 100, blockCount: 3, metaBytes: 40 };
+    Queue.create(pair.a, "queue", queue);
+    Cell.create(pair.a, "cell", { valueBytes: 24, buffers: 8 });
+    Service.create(pair.a, "service", service);
+    Pool.create(pair.a, "pool", pool);
+    const mismatches: readonly (readonly [string, () => unknown])[] = [
+      ["queue queue has slotBytes 16, not 32", () => Queue.open(pair.b, "queue", { slotBytes: 32 })],
+      ["queue queue has capacity 4, not 8", () => Queue.open(pair.b, "queue", { capacity: 8 })],
+      ["queue queue has producers 2, not 8", () => Queue.open(pair.b, "queue", { producers: 8 })],
+      ["queue queue has consumers many, not one", () => Queue.open(pair.b, "queue", { consumers: "one" })],
+      ["queue queue has policy fail, not block", () => Queue.open(pair.b, "queue", { policy: "block" })],
+      ["cell cell has valueBytes 24, not 16", () => Cell.open(pair.b, "cell", { valueBytes: 16 })],
+      ["cell cell has buffers 8, not 4", () => Cell.open(pair.b, "cell", { valueBytes: 24, buffers: 4 })],
+      ["service service has clients 2, not 8", () => Service.open(pair.b, "service", { clients: 8 })],
+      ["has requestBytes 8192, not 64", () => Service.open(pair.b, "service", { requestBytes: 64 })],
+      ["has responseBytes 16384, not 8192", () => Service.open(pair.b, "service", { responseBytes: 8192 })],
+      ["pool pool has frameBytes 100, not 128", () => Pool.open(pair.b, "pool", { frameBytes: 128 })],
+      ["pool pool has blockCount 3, not 4", () => Pool.open(pair.b, "pool", { blockCount: 4 })],
+      ["pool pool has metaBytes 128, not 256", () => Pool.open(pair.b, "pool", { metaBytes: 200 })],
+    ];
+    for (const [says, open] of mismatches) expect(expectCode("OBJECT_SHAPE", open).message).toContain(says);
+    Queue.open(pair.b, "queue", queue);
+    Cell.open(pair.b, "cell", { valueBytes: 24, buffers: 8 });
+    Service.open(pair.b, "service", service);
+    Pool.open(pair.b, "pool", pool);
+    for (const late of [
+      Queue.openAsync(pair.b, "queue", { capacity: 2 }),
+      Cell.openAsync(pair.b, "cell", { valueBytes: 1 }),
+      Service.openAsync(pair.b, "service", { clients: 1 }),
+      Pool.openAsync(pair.b, "pool", { blockCount: 1 }),
+    ])
+      expect(await rejectionCode(late)).toBe("OBJECT_SHAPE");
   });
 });

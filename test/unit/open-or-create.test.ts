@@ -1,9 +1,10 @@
 /** Whoever comes first makes it, everybody else opens it. */
 import { expect, test } from "bun:test";
-import { Channel, Messages, Records, Region, Ring } from "../../src/index.ts";
+import { Cell, Channel, Messages, Queue, Records, Region, Ring, Service } from "../../src/index.ts";
 import { expectCode } from "../support/errors.ts";
 import { uniqueName } from "../support/regions.ts";
 
+const SERVICE = { clients: 1, requestBytes: 4096, responseBytes: 4096 };
 const RACER = new URL("fixtures/open-or-create-racer.ts", import.meta.url).pathname;
 
 test("a second call opens what the first has made, with what is in it", () => {
@@ -19,6 +20,9 @@ test("a second call opens what the first has made, with what is in it", () => {
       Channel.openOrCreate(region, "frames", { frameBytes: 64 });
       Records.openOrCreate(region, "records", { capacityBytes: 4096 });
       Messages.openOrCreate(region, "messages", { capacityBytes: 4096, shapes: [["a", "b"]] });
+      Queue.openOrCreate(region, "queue", shape);
+      Cell.openOrCreate(region, "cell", { valueBytes: 8 });
+      Service.openOrCreate(region, "service", SERVICE);
     }
     // Nobody uses it now; Region.create would replace it.
     using region = Region.openOrCreate(name, { size: "1MiB" });
@@ -29,6 +33,9 @@ test("a second call opens what the first has made, with what is in it", () => {
     expectCode("OBJECT_SHAPE", () => Ring.openOrCreate(region, "ring", { slotBytes: 32, capacity: 8 }));
     expectCode("OBJECT_SHAPE", () => Channel.openOrCreate(region, "frames", { frameBytes: 65 }));
     expectCode("OBJECT_SHAPE", () => Records.openOrCreate(region, "records", { capacityBytes: 8192 }));
+    expectCode("OBJECT_SHAPE", () => Queue.openOrCreate(region, "queue", { slotBytes: 16, capacity: 4 }));
+    expectCode("OBJECT_SHAPE", () => Cell.openOrCreate(region, "cell", { valueBytes: 9 }));
+    expectCode("OBJECT_SHAPE", () => Service.openOrCreate(region, "service", { ...SERVICE, clients: 2 }));
     expectCode("OBJECT_KIND", () => Records.openOrCreate(region, "ring", { capacityBytes: 4096 }));
     expectCode("REGION_TOO_SMALL", () => Region.openOrCreate(name, { size: "2MiB" }));
     expectCode("SIZE_INVALID", () => Region.openOrCreate(uniqueName("none"), {}));
