@@ -205,8 +205,12 @@ export class Participant implements Disposable {
     if (this.#left) return 0;
     for (const chore of this.#chores) if (chore.finishLeaving()) this.#chores.delete(chore);
     let cleaned = 0;
-    // Behind a cleaner that died there may be others, whose life bytes it held until now.
-    for (let more = this.#cleanPass(); more > 0; more = this.#cleanPass()) cleaned += more;
+    // Behind a cleaner that died there may be others, whose life bytes it held until now. Spoilt words may say so for ever.
+    for (let pass = 0; pass < CAPACITY; pass++) {
+      const more = this.#cleanPass();
+      if (more === 0) break;
+      cleaned += more;
+    }
     return cleaned;
   }
 
