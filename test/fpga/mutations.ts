@@ -155,8 +155,10 @@ const UNCHANGED: readonly Mutation[] = [
 
 const ROOT = new URL("../..", import.meta.url).pathname;
 const LIMIT_MS = 120_000;
+/** Says nothing: a busy machine may be the reason. */
+const OVERDUE = `did not end within ${LIMIT_MS / 1000} s`;
 
-/** A copy of the sources with one change; true when the co-simulation fails on it. */
+/** A copy of the sources with one change: how the co-simulation or the test failed on it, null when it did not. */
 async function isCaught(mutation: Mutation, seeds: number): Promise<string | null> {
   const place = mkdtempSync(`${tmpdir()}/physring-mutation-`);
   try {
@@ -181,13 +183,18 @@ async function isCaught(mutation: Mutation, seeds: number): Promise<string | nul
         stdout: "pipe",
         stderr: "pipe",
       });
-      const timer = setTimeout(() => run.kill("SIGKILL"), LIMIT_MS);
+      let overdue = false;
+      const timer = setTimeout(() => {
+        overdue = true;
+        run.kill("SIGKILL");
+      }, LIMIT_MS);
       const [status, output, errors] = await Promise.all([
         run.exited,
         new Response(run.stdout).text(),
         new Response(run.stderr).text(),
       ]);
       clearTimeout(timer);
+      if (overdue) return OVERDUE;
       if (status !== 0)
         return `seed ${seed}: ${/(\w*(Error|Mismatch)[^\n]*)/.exec(output + errors)?.[1] ?? `ended with ${status}`}`;
     }
@@ -227,9 +234,12 @@ async function main(): Promise<number> {
   }
   for (const mutation of chosen) {
     const how = await isCaught(mutation, Number(values.seeds));
-    if (how === null) failed++;
+    const missed = how === null || how === OVERDUE;
+    if (missed) failed++;
     console.log(
-      how === null ? `MISSED ${mutation.name}` : `caught "${mutation.name}" (${how.slice(0, 160)})`,
+      missed
+        ? `MISSED "${mutation.name}" (${how ?? "nothing failed"})`
+        : `caught "${mutation.name}" (${how.slice(0, 160)})`,
     );
   }
   console.log(`${chosen.length + UNCHANGED.length - failed} passed, ${failed} failed, 0 skipped`);
