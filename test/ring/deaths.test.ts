@@ -14,6 +14,8 @@ import { endSurvivors, Survivor } from "./survivors.ts";
 
 const CAPACITY = ParticipantRecord.capacity;
 afterEach(endSurvivors);
+/** On an idle machine it is 100 ms; here others may have the processors. */
+const LATEST_MS = 1000;
 
 function nextDeath(participant: Participant): { promise: Promise<DeathEvent>; stop: AbortController } {
   const stop = new AbortController();
@@ -52,10 +54,16 @@ describe("a death", () => {
     const killedMs = performance.now();
     const dead = victim.kill();
     const told = [await here.promise];
-    const tookMs = performance.now() - killedMs;
+    const tookMs = [performance.now() - killedMs];
     await dead;
-    for (const survivor of survivors) told.push(await survivor.death());
-    console.log(`told in the event loop ${tookMs.toFixed(2)} ms after SIGKILL`);
+    for (const survivor of survivors) {
+      told.push(await survivor.death());
+      tookMs.push(performance.now() - killedMs);
+    }
+    console.log(
+      `told ${tookMs.map((ms) => ms.toFixed(1)).join(", ")} ms after SIGKILL (event loop, two others, blocked)`,
+    );
+    for (const ms of tookMs) expect(ms).toBeLessThan(LATEST_MS);
     for (const event of told) {
       expect(event).toMatchObject({ participant: victim.participant, generation: 1, pid: victim.pid });
       expect(event.name).not.toBe("");
