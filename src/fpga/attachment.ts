@@ -164,13 +164,13 @@ export class Attachment {
       );
       this.start();
     } catch (error) {
-      this.#giveUp();
+      this.giveUp();
       throw error;
     }
   }
 
-  /** The constructor failed: nothing was submitted, but the core may have started. */
-  #giveUp(): void {
+  /** Opening failed: nothing was submitted, but the core may have started. */
+  giveUp(): void {
     if (this.object.started) requestStop(this.core.registers, this.page, this.#epoch);
     const stopped = !this.object.started || this.awaitStopped(this.core.answerLimitMs);
     if (stopped) this.settle();

@@ -20,7 +20,7 @@ import { Attachment, createQueueObject, type QueueShape, type RunOptions } from 
 import { Block, type BlockHolder } from "./block.ts";
 import type { BlockQueue } from "./block-queue.ts";
 import { type Command, type Completion, readCompletion, stageCommand } from "./commands.ts";
-import { CompletionWaiter, type WaitMode } from "./completion-waiter.ts";
+import { CompletionWaiter, type InterruptModeration, type WaitMode } from "./completion-waiter.ts";
 import type { Core, QueueCounters } from "./core.ts";
 import {
   BlockBusyError,
@@ -33,11 +33,17 @@ import {
   QueueResetError,
   QueueStuckError,
 } from "./errors.ts";
+import type { InterruptSource } from "./interrupts.ts";
 import { CompletionLayout, DeviceRegister, Status } from "./layout.ts";
 
 export interface CommandQueueOptions extends RunOptions {
   /** How to wait for completions: `interrupt` (default where the core has one) or `poll`, which keeps a processor busy. */
   readonly wait?: WaitMode;
+  /**
+   * Interrupts cost a wake-up and two writes each: so many completions share one, or all that are under way if those are fewer, unless `cycles` clocks of the core
+   * went by since the first of them. Default: 32 and 100 µs, for a paced queue 1.
+   */
+  readonly interrupt?: InterruptModeration;
 }
 
 export interface SubmitOptions {
@@ -57,6 +63,11 @@ interface UnderWay {
 type State = "running" | "stopping" | "halted" | "stuck" | "closed";
 /** A sender lets go within microseconds, unless it is stopped. */
 const EXCLUSIVE_LIMIT_MS = 1000;
+/** A batch of 32 is one wake-up; the event loop takes some 50 µs for one, so 100 µs are not noticed much. */
+const DEFAULT_INTERRUPT_COUNT = 32;
+const DEFAULT_INTERRUPT_SECONDS = 100e-6;
+/** A simulated core has no real time: about as long as a batch of 32 copies of a kilobyte. */
+const SIMULATED_INTERRUPT_CYCLES = 10_000;
 
 export class CommandQueue implements Disposable, AsyncIterable<Completion> {
   readonly name: string;
@@ -79,15 +90,26 @@ export class CommandQueue implements Disposable, AsyncIterable<Completion> {
     this.name = name;
     this.core = core;
     this.#region = region;
+    const moderation = moderationOf(core, options);
     this.#attachment = new Attachment(core, region, name, options);
     this.#underWay = new Array<UnderWay | null>(this.#attachment.ring.capacity).fill(null);
-    const interrupts = options.wait === "poll" ? null : core.interrupts(this.#attachment.object.queue);
-    this.#waiter = new CompletionWaiter(this.#attachment.ring, interrupts, {
+    const interrupts = options.wait === "poll" ? null : this.#interrupts();
+    this.#waiter = new CompletionWaiter(this.#attachment.ring, interrupts, moderation, {
       look: () => this.poll(),
       check: () => this.#check(),
       fail: (error) => this.#waitFailed(error),
     });
     this.#forgetRegion = region.onClose(() => this.close());
+  }
+
+  /** Their device may be somebody else's, or not there: then the queue that was just started is let go. */
+  #interrupts(): InterruptSource | null {
+    try {
+      return this.core.interrupts(this.#attachment.object.queue);
+    } catch (error) {
+      this.#attachment.giveUp();
+      throw error;
+    }
   }
 
   /** Creates the queue's object in the region, and attaches and starts the queue.
@@ -388,7 +410,6 @@ export class CommandQueue implements Disposable, AsyncIterable<Completion> {
       this.#fault = error as Error;
       throw error;
     }
-    this.#waiter.restarted();
     this.#fault = null;
     this.#state = "running";
   }
@@ -439,6 +460,31 @@ export class CommandQueue implements Disposable, AsyncIterable<Completion> {
   [Symbol.dispose](): void {
     this.close();
   }
+}
+
+function moderationOf(core: Core, options: CommandQueueOptions): InterruptModeration {
+  const { interrupt } = options;
+  if (interrupt === undefined) {
+    // Somebody waits for each frame of a stream.
+    if ((options.paceCycles ?? 0) > 0) return { count: 1, cycles: 0 };
+    const { clockHz } = core.abilities;
+    return {
+      count: DEFAULT_INTERRUPT_COUNT,
+      cycles: clockHz === 0 ? SIMULATED_INTERRUPT_CYCLES : Math.ceil(clockHz * DEFAULT_INTERRUPT_SECONDS),
+    };
+  }
+  const { count, cycles } = interrupt;
+  const valid =
+    Number.isInteger(count) &&
+    count >= 1 &&
+    count < 2 ** 31 &&
+    Number.isInteger(cycles) &&
+    cycles >= 0 &&
+    cycles < 2 ** 31;
+  if (valid) return { count, cycles };
+  throw new ArgumentError(
+    `an interrupt after ${count} completions or ${cycles} cycles: whole numbers, from 1 and from 0`,
+  );
 }
 
 function forNobody(): void {

@@ -87,6 +87,8 @@ export class CommandRing {
   /** Index behind the slots that were touched, see {@link touch}. */
   private touched = 0;
   private readonly slotsAhead: number;
+  private interruptCount = 0;
+  private interruptCycles = 0;
 
   constructor(hardware: RingHardware) {
     this.hardware = hardware;
@@ -142,6 +144,8 @@ export class CommandRing {
     this.write64(HostRegister.dataWindowLimit, hardware.limits.dataWindow.limit);
     registers.write(page + HostRegister.interruptCount, 0);
     registers.write(page + HostRegister.interruptCycles, 0);
+    this.interruptCount = 0;
+    this.interruptCycles = 0;
     registers.write(page + HostRegister.paceCycles, options.paceCycles ?? 0);
     registers.write(page + HostRegister.pacePolicy, options.pacePolicy ?? 0);
     registers.write(page + HostRegister.sqTail, 0);
@@ -336,10 +340,13 @@ export class CommandRing {
     return false;
   }
 
-  /** Interrupt after `count` completions, or `cycles` clocks after the first; 0, 0: none. May be changed at any time. */
+  /** Interrupt after `count` completions, or `cycles` clocks after the first; 0, 0: none, as after a start. May be changed at any time; writes what changes. */
   setInterrupt(count: number, cycles: number): void {
-    this.registers.write(this.page + HostRegister.interruptCycles, cycles);
-    this.registers.write(this.page + HostRegister.interruptCount, count);
+    if (cycles !== this.interruptCycles)
+      this.registers.write(this.page + HostRegister.interruptCycles, cycles);
+    this.interruptCycles = cycles;
+    if (count !== this.interruptCount) this.registers.write(this.page + HostRegister.interruptCount, count);
+    this.interruptCount = count;
   }
 
   /** `state` register: epoch · 256 + phase. A register read. */

@@ -7,6 +7,12 @@ import type { InterruptSource } from "./interrupts.ts";
 
 export type WaitMode = "interrupt" | "poll";
 
+/** When to interrupt: after so many completions or all that are under way, whichever is less; else so many clocks of the core after the first (0: not for that). */
+export interface InterruptModeration {
+  readonly count: number;
+  readonly cycles: number;
+}
+
 /** What the waiter calls. */
 export interface WaiterClient {
   /** Delivers completions; returns how many. */
@@ -24,16 +30,22 @@ const BUSY_MS = 5;
 export class CompletionWaiter implements Disposable {
   readonly #ring: CommandRing;
   readonly #interrupts: InterruptSource | null;
+  readonly #moderation: InterruptModeration;
   readonly #client: WaiterClient;
   #slice: ReturnType<typeof setInterval> | null = null;
   #turn: ReturnType<typeof setImmediate> | null = null;
   #nap: ReturnType<typeof setTimeout> | null = null;
   #busySinceMs = 0;
   #armed = false;
-  #configured = false;
 
-  constructor(ring: CommandRing, interrupts: InterruptSource | null, client: WaiterClient) {
+  constructor(
+    ring: CommandRing,
+    interrupts: InterruptSource | null,
+    moderation: InterruptModeration,
+    client: WaiterClient,
+  ) {
     this.#ring = ring;
+    this.#moderation = moderation;
     this.#interrupts = interrupts;
     this.#client = client;
     if (interrupts !== null) interrupts.onInterrupt = () => this.#onInterrupt();
@@ -47,8 +59,6 @@ export class CompletionWaiter implements Disposable {
       this.#pollSoon();
     } else if (!this.#armed) {
       this.#armed = true;
-      if (!this.#configured) this.#ring.setInterrupt(1, 0);
-      this.#configured = true;
       this.#sleep();
     }
   }
@@ -64,16 +74,22 @@ export class CompletionWaiter implements Disposable {
     if (this.#interrupts !== null && this.#armed) this.#sleep();
   }
 
-  /** SYNC interrupt: cqHead, then a last look: what comes after the look raises the line. */
+  /**
+   * SYNC interrupt: cqHead, then a last look: what comes after the look raises the line. It looks for as many completions as raise it: fewer make it rise by
+   * their number or by the clock, however long ago they came.
+   */
   #sleep(): void {
     for (;;) {
-      if (this.#ring.underWay === 0) {
+      const { underWay } = this.#ring;
+      if (underWay === 0) {
         this.pause();
         return;
       }
+      const count = Math.min(this.#moderation.count, underWay);
       this.#ring.acknowledge();
+      this.#ring.setInterrupt(count, this.#moderation.cycles);
       if (!this.#enable()) return;
-      if (!this.#ring.ready()) return;
+      if (!this.#ring.readyAt(count - 1)) return;
       if (this.#client.look() === 0) return;
     }
   }
@@ -105,11 +121,6 @@ export class CompletionWaiter implements Disposable {
     if (this.#client.look() > 0) this.#busySinceMs = performance.now();
     if (this.#ring.underWay === 0) this.pause();
     else if (this.#slice !== null) this.#pollSoon();
-  }
-
-  /** The queue was started anew, with interrupts off. */
-  restarted(): void {
-    this.#configured = false;
   }
 
   /** Nothing is under way, or the queue stands still: no timer, no interrupt. */

@@ -2,7 +2,7 @@
  * A core: registers found and checked, its abilities, and what its machine needs for memory, barriers and interrupts.
  *
  *     using core = Core.open("/dev/uio0");                       a device behind UIO; its interrupts come the same way
- *     using core = Core.open("/sys/bus/pci/devices/…/resource2", { interrupts: "/dev/uio0" });
+ *     using core = Core.open("/sys/bus/pci/devices/…/resource2", { interrupts: (queue) => `/dev/uio${queue}` });
  *     using core = Core.open("board:demo");                      a simulated board
  */
 import { writebackGranuleBytes } from "../ffi/machine-code.ts";
@@ -18,8 +18,11 @@ import { DeviceRegister, GlobalRegister, PROTOCOL_VERSION } from "./layout.ts";
 import { QueueBuffer } from "./queue-buffer.ts";
 
 export interface CoreOptions {
-  /** UIO device of the interrupts; the registers' own when they are one. */
-  readonly interrupts?: string;
+  /**
+   * UIO device of the interrupts, or which one of each queue (null: none) where the lines of the queues are devices of their own; the registers' own device when
+   * they are one.
+   */
+  readonly interrupts?: string | ((queue: number) => string | null);
   /** Buffer for the queues' memory (`/dev/udmabufN`, opened non-cached); needed where the device is not coherent. A board knows its own. */
   readonly queueMemory?: string;
   /** How long to wait for a queue to start or to go idle, milliseconds; default 5000, for a simulated board 30,000. */
@@ -68,7 +71,7 @@ export class Core implements Disposable {
   readonly granuleBytes: number = writebackGranuleBytes();
   /** How long to wait for a queue to start or to go idle: hardware takes microseconds, a simulated board on a busy machine may get no processor for seconds. */
   readonly answerLimitMs: number;
-  readonly #interrupts: string | null;
+  readonly #interrupts: (queue: number) => string | null;
   readonly #queueMemory: string | null;
   readonly #deviceMemories = new WeakMap<Region, DeviceMemory>();
 
@@ -77,7 +80,8 @@ export class Core implements Disposable {
     this.board = board;
     this.abilities = readAbilities(registers);
     this.answerLimitMs = options.answerLimitMs ?? (board === null ? HARDWARE_LIMIT_MS : SIMULATION_LIMIT_MS);
-    this.#interrupts = options.interrupts ?? /^\/dev\/uio\d+/.exec(registers.path)?.[0] ?? null;
+    const one = options.interrupts ?? /^\/dev\/uio\d+/.exec(registers.path)?.[0] ?? null;
+    this.#interrupts = typeof one === "function" ? one : () => one;
     this.#queueMemory =
       options.queueMemory ?? board?.memories.find((memory) => memory.kind === "queue")?.path ?? null;
   }
@@ -139,7 +143,8 @@ export class Core implements Disposable {
   /** Interrupts of a queue; null where there are none. */
   interrupts(queue: number): InterruptSource | null {
     if (this.board !== null) return new SocketInterrupt(this.board.interruptPath(queue));
-    return this.#interrupts === null ? null : new UioInterrupt(this.#interrupts);
+    const path = this.#interrupts(queue);
+    return path === null ? null : new UioInterrupt(path);
   }
 
   counters(queue: number): QueueCounters {

@@ -6,7 +6,7 @@ export { Board, type BoardMemory, type Coherency } from "./board.ts";
 export { CommandQueue, type CommandQueueOptions, type SubmitOptions } from "./command-queue.ts";
 export { CommandRing, type RingHardware, type StartOptions } from "./command-ring.ts";
 export type { Command, Completion } from "./commands.ts";
-export type { WaitMode } from "./completion-waiter.ts";
+export type { InterruptModeration, WaitMode } from "./completion-waiter.ts";
 export { Core, type CoreAbilities, type CoreOptions, type QueueCounters } from "./core.ts";
 export type { DeviceMemory } from "./device-memory.ts";
 export * from "./errors.ts";

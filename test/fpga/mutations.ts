@@ -138,6 +138,27 @@ const MUTATIONS: readonly Mutation[] = [
     tests: ["engines", "ownership"],
   },
   {
+    name: "interrupts are not enabled",
+    file: "src/fpga/completion-waiter.ts",
+    from: "      if (!this.#enable()) return;\n",
+    to: "",
+    tests: ["interrupts", "noticed at once"],
+  },
+  {
+    name: "interrupts are not acknowledged",
+    file: "src/fpga/completion-waiter.ts",
+    from: "      this.#ring.acknowledge();\n",
+    to: "",
+    tests: ["interrupts", "eight commands"],
+  },
+  {
+    name: "each completion is an interrupt",
+    file: "src/fpga/completion-waiter.ts",
+    from: "Math.min(this.#moderation.count, underWay)",
+    to: "1",
+    tests: ["interrupts", "two register writes"],
+  },
+  {
     name: "reset does not wait for idle",
     file: "src/fpga/command-queue.ts",
     from: "while (!this.#attachment.stopped) {",
