@@ -170,6 +170,7 @@ enum { PHYSRING_PHASE_FREE = 0, PHYSRING_PHASE_LIVE = 1, PHYSRING_PHASE_DYING = 
 enum {
   PHYSRING_GENERATION_SHIFT = 8,
   PHYSRING_PHASE_MASK = 0xff,
+  PHYSRING_DEATH_COUNT_MASK = 0xff,
   PHYSRING_OWNER_MASK = 0xff,
   PHYSRING_OWNER_PARTICIPANT_MASK = 0x7f,
   PHYSRING_OWNER_BUSY = 0x80,
@@ -209,9 +210,9 @@ typedef struct physring_control_header {
 } physring_control_header;
 
 typedef struct physring_participant {
-  uint32_t state, pid, tid, pid_namespace, death_generation, death_pid, reserved0[2];
+  uint32_t state, pid, tid, pid_namespace, death, death_pid, reserved0[2];
   char name[32], death_name[32];
-  uint32_t reserved1[8];
+  uint32_t death_begun, reserved1[7];
   uint32_t doorbell, reserved2[31];
   uint32_t section, wanted, reserved3[30];
 } physring_participant;

@@ -108,11 +108,12 @@ export const ParticipantRecord = {
   pidWord: 1,
   tidWord: 2,
   pidNamespaceWord: 3,
-  deathGenerationWord: 4,
+  deathWord: 4,
   deathPidWord: 5,
   nameWord: 8,
   nameBytes: 32,
   deathNameWord: 16,
+  deathBegunWord: 24,
   doorbellWord: LINE_BYTES / WORD_BYTES,
   sectionWord: (2 * LINE_BYTES) / WORD_BYTES,
   wantedWord: (2 * LINE_BYTES) / WORD_BYTES + 1,
@@ -122,6 +123,7 @@ export const ParticipantRecord = {
   phaseSwept: 3,
   phaseMask: 0xff,
   generationShift: 8,
+  deathCountMask: 0xff,
 } as const;
 
 /** Word index, in the control area, of a participant's record. The index is the caller's to check. */

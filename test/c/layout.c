@@ -85,9 +85,10 @@ static void print_control(void) {
   WORD("ParticipantRecord.pidWord", physring_participant, pid);
   WORD("ParticipantRecord.tidWord", physring_participant, tid);
   WORD("ParticipantRecord.pidNamespaceWord", physring_participant, pid_namespace);
-  WORD("ParticipantRecord.deathGenerationWord", physring_participant, death_generation);
+  WORD("ParticipantRecord.deathWord", physring_participant, death);
   WORD("ParticipantRecord.deathPidWord", physring_participant, death_pid);
   WORD("ParticipantRecord.deathNameWord", physring_participant, death_name);
+  WORD("ParticipantRecord.deathBegunWord", physring_participant, death_begun);
   WORD("ParticipantRecord.nameWord", physring_participant, name);
   BYTES("ParticipantRecord.nameBytes", physring_participant, name);
   WORD("ParticipantRecord.doorbellWord", physring_participant, doorbell);
@@ -99,6 +100,7 @@ static void print_control(void) {
   VALUE("ParticipantRecord.phaseSwept", PHYSRING_PHASE_SWEPT);
   VALUE("ParticipantRecord.phaseMask", PHYSRING_PHASE_MASK);
   VALUE("ParticipantRecord.generationShift", PHYSRING_GENERATION_SHIFT);
+  VALUE("ParticipantRecord.deathCountMask", PHYSRING_DEATH_COUNT_MASK);
   VALUE("LockByte.participant", PHYSRING_LOCK_PARTICIPANT);
   VALUE("LockByte.cleaner", PHYSRING_LOCK_CLEANER);
   VALUE("LockByte.directory", PHYSRING_LOCK_DIRECTORY);

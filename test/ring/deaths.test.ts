@@ -154,6 +154,26 @@ describe("a death", () => {
     expect(rx.receive()!.sequence).toBe(0);
   });
 
+  test("among several of one slot that nobody was told of is counted", async () => {
+    using pair = new RegionPair("deaths");
+    const me = Participant.of(pair.a);
+    const told: DeathEvent[] = [];
+    me.onDeath((event) => told.push(event));
+    await Survivor.start(pair.name, "await"); // cleans up
+    const pids: number[] = [];
+    for (let i = 0; i < 3; i++) {
+      const victim = await Survivor.start(pair.name, "idle");
+      pids.push(victim.pid);
+      await victim.kill();
+      const state = participantRecordWord(victim.participant);
+      const phase = (): number => pair.a.control.words[state]! & ParticipantRecord.phaseMask;
+      for (const patience = new Patience(5000); phase() !== ParticipantRecord.phaseSwept; await Bun.sleep(1))
+        if (patience.isOver) throw new Error("not cleaned up behind");
+    }
+    me.recoverDead(); // looks for the first time
+    expect(told).toMatchObject([{ generation: 3, pid: pids[2], missed: 2, recovery: null }]);
+  });
+
   test("is noticed in a memfd region", async () => {
     using region = Region.create("memfd:deaths", { size: "1MiB" });
     const me = Participant.of(region);
