@@ -33,7 +33,7 @@ static void udb_anonymous_cut(struct udb_tie *tie)
 }
 
 /*
- * Return: the device with a reference.  Another one than ours is for
+ * Return: the device, for udb_anonymous_device_put().  Another one than ours is for
  * administrators: they decide what a device of the machine can reach.
  */
 static struct device *udb_anonymous_device(const char *parent)
@@ -45,6 +45,14 @@ static struct device *udb_anonymous_device(const char *parent)
 	if (!capable(CAP_SYS_ADMIN))
 		return ERR_PTR(-EPERM);
 	return udb_bind_get(parent, &spec);
+}
+
+static void udb_anonymous_device_put(struct device *dev)
+{
+	if (dev == &udb_anonymous_pdev->dev)
+		put_device(dev);
+	else
+		udb_bind_put(dev);
 }
 
 static struct udb_memory *udb_anonymous_create(struct device *dev,
@@ -101,7 +109,7 @@ static long udb_ioctl_anonymous(struct u_dma_buf_anonymous __user *user)
 	if (IS_ERR(dev))
 		return PTR_ERR(dev);
 	m = udb_anonymous_create(dev, &in);
-	put_device(dev);
+	udb_anonymous_device_put(dev);
 	if (IS_ERR(m))
 		return PTR_ERR(m);
 	/* The file has its own reference. */
@@ -140,7 +148,7 @@ static long udb_ioctl_adopt(struct u_dma_buf_adopt __user *user)
 	if (IS_ERR(dev))
 		return PTR_ERR(dev);
 	error = udb_adopt(dev, &in, user);
-	put_device(dev);
+	udb_anonymous_device_put(dev);
 	return error;
 }
 

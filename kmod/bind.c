@@ -2,8 +2,9 @@
 /*
  * Buffers for a device of somebody else's: bind=BUS/DEVICE.  The memory is
  * chosen and mapped for that device, so it works behind an IOMMU.  The other
- * driver knows nothing of us; when its device is removed from its bus the
- * buffer loses its node and its device address, but not its users' memory.
+ * driver knows nothing of us; when its device is removed from its bus, or the
+ * driver from the device, the buffer loses its node and its device address, but
+ * not its users' memory.
  */
 #include <linux/device.h>
 #include <linux/dma-mapping.h>
@@ -110,11 +111,13 @@ static void udb_cut_ties(struct device *parent)
 
 /*
  * DEL comes while the device still works.  REMOVED comes when nobody finds it on
- * its bus any more: for whoever found it just before that.
+ * its bus any more: for whoever found it just before that.  UNBIND comes before the
+ * driver goes, and with it how the device's DMA is set up.
  */
 static int udb_bus_event(struct notifier_block *nb, unsigned long event, void *data)
 {
-	if (event == BUS_NOTIFY_DEL_DEVICE || event == BUS_NOTIFY_REMOVED_DEVICE) {
+	if (event == BUS_NOTIFY_DEL_DEVICE || event == BUS_NOTIFY_REMOVED_DEVICE ||
+	    event == BUS_NOTIFY_UNBIND_DRIVER) {
 		udb_bound_destroy(data);
 		udb_cut_ties(data);
 	}
@@ -151,15 +154,21 @@ static struct device *udb_bind_find(const char *name, const char **why)
 static int udb_bind_mask(struct device *dev, const struct udb_spec *spec)
 {
 	u64 mask = DMA_BIT_MASK(spec->dma_mask_bits);
-	int error = 0;
 
-	device_lock(dev);
 	if (!dev->dma_mask || !*dev->dma_mask)
-		error = dma_coerce_mask_and_coherent(dev, mask);
-	else if (!dev->driver && *dev->dma_mask < mask)
-		error = dma_set_mask_and_coherent(dev, mask);
-	device_unlock(dev);
-	return error;
+		return dma_coerce_mask_and_coherent(dev, mask);
+	if (!dev->driver && *dev->dma_mask < mask)
+		return dma_set_mask_and_coherent(dev, mask);
+	return 0;
+}
+
+/*
+ * Where the kernel learns only when a driver takes a device whether it is coherent and
+ * what an IOMMU or its bus does to its addresses, there is none of that before.
+ */
+static bool udb_bind_is_set_up(const struct device *dev)
+{
+	return dev->driver || !IS_ENABLED(CONFIG_ARCH_HAS_SETUP_DMA_OPS);
 }
 
 /**
@@ -167,8 +176,10 @@ static int udb_bind_mask(struct device *dev, const struct udb_spec *spec)
  * @parent: BUS/DEVICE, or DEVICE on the platform bus
  * @spec: for what
  *
- * Return: the device with a reference; or an ERR_PTR, -EINVAL if there is no such
- * device, after saying why in the log.
+ * The lock keeps its driver while the buffer is made and entered in our lists.
+ *
+ * Return: the device for udb_bind_put(); or an ERR_PTR, -EINVAL if there is no such
+ * device, -ENODEV if it has no driver and needs one, after saying why in the log.
  */
 struct device *udb_bind_get(const char *parent, const struct udb_spec *spec)
 {
@@ -181,14 +192,27 @@ struct device *udb_bind_get(const char *parent, const struct udb_spec *spec)
 		       spec->name, parent, why);
 		return ERR_PTR(-EINVAL);
 	}
-	error = udb_bind_mask(dev, spec);
-	if (error) {
-		pr_err("u-dma-buf: %s: bind=%s: the device has no usable DMA mask (error %d)\n",
-		       spec->name, parent, error);
-		put_device(dev);
-		return ERR_PTR(error);
+	device_lock(dev);
+	if (!udb_bind_is_set_up(dev)) {
+		error = -ENODEV;
+		pr_err("u-dma-buf: %s: bind=%s: the device has no driver, and without one its DMA is not set up on this machine. Remedy: give it a driver first, e.g. uio_pci_generic\n",
+		       spec->name, parent);
+	} else {
+		error = udb_bind_mask(dev, spec);
+		if (error)
+			pr_err("u-dma-buf: %s: bind=%s: the device has no usable DMA mask (error %d)\n",
+			       spec->name, parent, error);
 	}
-	return dev;
+	if (!error)
+		return dev;
+	udb_bind_put(dev);
+	return ERR_PTR(error);
+}
+
+void udb_bind_put(struct device *dev)
+{
+	device_unlock(dev);
+	put_device(dev);
 }
 
 /*
@@ -205,10 +229,10 @@ static bool udb_bind_is_current(const char *parent, struct device *dev)
 }
 
 /**
- * udb_tie_to - have something done when a device is removed
+ * udb_tie_to - have something done when a device, or its driver, is removed
  * @tie: of the thing; cut and nothing else is set
  * @name: BUS/DEVICE
- * @parent: that device, which the caller holds until udb_untie()
+ * @parent: that device, from udb_bind_get()
  *
  * cut() may be called before this returns, and is called at most once.
  *
@@ -285,7 +309,7 @@ int udb_bind_create(const char *parent, const struct udb_spec *spec)
 	}
 	put_device(&udev->dev);
 put:
-	put_device(dev);
+	udb_bind_put(dev);
 	return error;
 }
 

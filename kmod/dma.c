@@ -197,6 +197,39 @@ int udb_dma_addr(struct udb_memory *m, dma_addr_t *addr)
 }
 
 /**
+ * udb_sync_bytes - cache maintenance, if the device needs any
+ * @m: the memory
+ * @offset: bytes from its start
+ * @size: bytes, within whole pages of the memory; 0 does nothing
+ * @direction: as the kernel counts them
+ * @for_device: else for the CPU
+ *
+ * Return: 0, -ENODEV after detach.
+ */
+int udb_sync_bytes(struct udb_memory *m, u64 offset, u64 size,
+		   enum dma_data_direction direction, bool for_device)
+{
+	int error = 0;
+
+	down_read(&m->dma_lock);
+	if (!m->dma_dev)
+		error = -ENODEV;
+	else if (m->coherent || !size)
+		error = 0;
+	else if (for_device)
+		dma_sync_single_for_device(m->dma_dev, m->dma_addr + offset, size, direction);
+	else
+		dma_sync_single_for_cpu(m->dma_dev, m->dma_addr + offset, size, direction);
+	up_read(&m->dma_lock);
+	return error;
+}
+
+bool udb_is_range(const struct udb_memory *m, u64 offset, u64 size)
+{
+	return offset <= m->size && size <= m->size - offset;
+}
+
+/**
  * udb_sync_range - hand a range to the CPU or to the device
  * @m: the memory
  * @offset: bytes from its start
@@ -210,20 +243,8 @@ int udb_sync_range(struct udb_memory *m, u64 offset, u64 size,
 		   unsigned int direction, bool for_device)
 {
 	enum dma_data_direction kernels;
-	int error = 0;
 
-	if (!udb_direction(direction, &kernels) || offset > m->size || size > m->size - offset)
+	if (!udb_direction(direction, &kernels) || !udb_is_range(m, offset, size))
 		return -EINVAL;
-
-	down_read(&m->dma_lock);
-	if (!m->dma_dev)
-		error = -ENODEV;
-	else if (m->coherent || !size)
-		error = 0;
-	else if (for_device)
-		dma_sync_single_for_device(m->dma_dev, m->dma_addr + offset, size, kernels);
-	else
-		dma_sync_single_for_cpu(m->dma_dev, m->dma_addr + offset, size, kernels);
-	up_read(&m->dma_lock);
-	return error;
+	return udb_sync_bytes(m, offset, size, kernels, for_device);
 }

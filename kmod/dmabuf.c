@@ -144,12 +144,23 @@ static void udb_dmabuf_unmap(struct dma_buf_attachment *attachment, struct sg_ta
 	dma_unmap_sgtable(a->dev, table, direction, UDB_MAP_ATTRS);
 }
 
+/*
+ * CPU access is for the buffer's own device, as it was with u-dma-buf, and for those
+ * that import it.  A device that is gone has nothing to say any more.
+ */
+static void udb_export_sync(struct udb_export *e, enum dma_data_direction direction,
+			    bool for_device)
+{
+	udb_sync_bytes(e->memory, (u64)e->first_page << PAGE_SHIFT, e->size, direction, for_device);
+}
+
 static int udb_dmabuf_begin_cpu_access(struct dma_buf *dmabuf,
 				       enum dma_data_direction direction)
 {
 	struct udb_export *e = dmabuf->priv;
 	struct udb_attachment *a;
 
+	udb_export_sync(e, direction, false);
 	mutex_lock(&e->lock);
 	list_for_each_entry(a, &e->attachments, link)
 		if (a->mapped)
@@ -164,6 +175,7 @@ static int udb_dmabuf_end_cpu_access(struct dma_buf *dmabuf,
 	struct udb_export *e = dmabuf->priv;
 	struct udb_attachment *a;
 
+	udb_export_sync(e, direction, true);
 	mutex_lock(&e->lock);
 	list_for_each_entry(a, &e->attachments, link)
 		if (a->mapped)

@@ -112,46 +112,63 @@ static size_t udb_copy(struct udb_memory *m, u64 pos, size_t count,
 	return done;
 }
 
-static ssize_t udb_read_iter(struct kiocb *iocb, struct iov_iter *to)
+/*
+ * The copy goes through the cache.  What is there of the range may be older than the
+ * memory, and is given up first: before a read for the bytes themselves, before a write
+ * for their neighbours in the lines at the ends, which it would clean over what the
+ * device or a mapping without cache has stored.  No line is in two copies at once.
+ *
+ * Return: bytes copied, 0 if the caller's memory faults, or the error of the sync.
+ */
+static ssize_t udb_copy_synced(struct udb_memory *m, u64 pos, size_t count,
+			       struct iov_iter *iter, bool to_buffer)
+{
+	ssize_t done;
+	int error;
+
+	if (mutex_lock_killable(&m->copy_lock))
+		return -EINTR;
+	error = udb_sync_bytes(m, pos, count, DMA_FROM_DEVICE, false);
+	done = error ? 0 : udb_copy(m, pos, count, iter, to_buffer);
+	if (done && to_buffer)
+		error = udb_sync_bytes(m, pos, done, DMA_TO_DEVICE, true);
+	mutex_unlock(&m->copy_lock);
+	return error ? error : done;
+}
+
+static ssize_t udb_transfer(struct kiocb *iocb, struct iov_iter *iter, bool to_buffer)
 {
 	struct udb_file *uf = iocb->ki_filp->private_data;
 	struct udb_memory *m = uf->memory;
 	u64 pos = iocb->ki_pos;
-	size_t count, done;
-	int error = 0;
+	size_t count = min_t(u64, iov_iter_count(iter), m->size - pos);
+	ssize_t done;
 
-	if (pos >= m->size || !iov_iter_count(to))
-		return 0;
-	count = min_t(u64, iov_iter_count(to), m->size - pos);
-	if (udb_syncs_itself(iocb->ki_filp))
-		error = udb_sync_range(m, pos, count, 2, false);
-	if (error)
-		return error;
-	done = udb_copy(m, pos, count, to, false);
-	iocb->ki_pos += done;
+	done = udb_syncs_itself(iocb->ki_filp) ? udb_copy_synced(m, pos, count, iter, to_buffer) :
+						 udb_copy(m, pos, count, iter, to_buffer);
+	if (done > 0)
+		iocb->ki_pos += done;
 	return done ? done : -EFAULT;
+}
+
+static ssize_t udb_read_iter(struct kiocb *iocb, struct iov_iter *to)
+{
+	struct udb_file *uf = iocb->ki_filp->private_data;
+
+	if (iocb->ki_pos >= uf->memory->size || !iov_iter_count(to))
+		return 0;
+	return udb_transfer(iocb, to, false);
 }
 
 static ssize_t udb_write_iter(struct kiocb *iocb, struct iov_iter *from)
 {
 	struct udb_file *uf = iocb->ki_filp->private_data;
-	struct udb_memory *m = uf->memory;
-	u64 pos = iocb->ki_pos;
-	size_t count, done;
-	int error = 0;
 
 	if (!iov_iter_count(from))
 		return 0;
-	if (pos >= m->size)
+	if (iocb->ki_pos >= uf->memory->size)
 		return -ENOSPC;
-	count = min_t(u64, iov_iter_count(from), m->size - pos);
-	done = udb_copy(m, pos, count, from, true);
-	if (done && udb_syncs_itself(iocb->ki_filp))
-		error = udb_sync_range(m, pos, done, 1, true);
-	if (error)
-		return error;
-	iocb->ki_pos += done;
-	return done ? done : -EFAULT;
+	return udb_transfer(iocb, from, true);
 }
 
 const struct file_operations udb_fops = {

@@ -231,6 +231,10 @@ static long udb_sync_ranges(struct file *file, struct udb_file *uf, void __user 
 	for_device = in.command == U_DMA_BUF_SYNC_FOR_DEVICE;
 	if (!udb_may_sync(file, for_device))
 		error = -EACCES;
+	/* All or none of them. */
+	for (i = 0; i < in.count && !error; i++)
+		if (!udb_is_range(uf->memory, ranges[i].offset, ranges[i].size))
+			error = -EINVAL;
 	for (i = 0; i < in.count && !error; i++)
 		error = udb_sync_and_own(uf->memory, ranges[i].offset, ranges[i].size,
 					 in.direction, for_device);

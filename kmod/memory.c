@@ -28,6 +28,7 @@ static void udb_memory_destroy(struct udb_memory *m)
 	if (m->payer)
 		udb_quota_return(m->payer, udb_map_size(m));
 	mutex_destroy(&m->view_lock);
+	mutex_destroy(&m->copy_lock);
 	kfree(m);
 }
 
@@ -143,6 +144,7 @@ struct udb_memory *udb_memory_create(struct device *dev, const struct udb_spec *
 	kref_init(&m->ref);
 	init_rwsem(&m->dma_lock);
 	mutex_init(&m->view_lock);
+	mutex_init(&m->copy_lock);
 	INIT_LIST_HEAD(&m->tie.link);
 	udb_bells_init(&m->bells);
 	m->views[0].memory = m;

@@ -132,6 +132,7 @@ struct udb_memory {
 	unsigned int dma_mask_bits;
 
 	atomic_t sync_owner;		/* 0 CPU, 1 device: the last sync command */
+	struct mutex copy_lock;		/* a read discards lines, a write dirties them */
 
 	/* Mappings by memory attribute; see map.c. */
 	struct mutex view_lock;		/* of views and last_view */
@@ -222,8 +223,11 @@ int udb_dma_attach(struct udb_memory *m, struct device *dev);
 void udb_memory_detach(struct udb_memory *m);
 int udb_dma_addr(struct udb_memory *m, dma_addr_t *addr);
 bool udb_direction(unsigned int direction, enum dma_data_direction *kernels);
+bool udb_is_range(const struct udb_memory *m, u64 offset, u64 size);
 int udb_sync_range(struct udb_memory *m, u64 offset, u64 size,
 		   unsigned int direction, bool for_device);
+int udb_sync_bytes(struct udb_memory *m, u64 offset, u64 size,
+		   enum dma_data_direction direction, bool for_device);
 bool udb_dma_is_direct(struct device *dev, dma_addr_t addr, phys_addr_t phys, u64 size);
 const char *udb_dma_domain_name(struct device *dev);
 
@@ -275,6 +279,7 @@ void udb_bind_exit(void);
 int udb_bind_create(const char *parent, const struct udb_spec *spec);
 int udb_bind_delete_managed(const char *name);
 struct device *udb_bind_get(const char *parent, const struct udb_spec *spec);
+void udb_bind_put(struct device *dev);
 int udb_tie_to(struct udb_tie *tie, const char *name, struct device *parent);
 void udb_untie(struct udb_tie *tie);
 

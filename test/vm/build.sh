@@ -1,6 +1,6 @@
 # Builds for one target: the module, the guest programs, the initial ram disk.
 
-GUEST_PROGRAMS=(abi memattr devbuf matrix vma hold edu dmabuf physical large fuzz manage anonymous doorbell adopt inject pressure fill)
+GUEST_PROGRAMS=(abi memattr devbuf matrix vma hold edu dmabuf physical large fuzz manage anonymous doorbell adopt inject pressure fill maintenance)
 GUEST_MODULES=(virtio_pci 9pnet_virtio 9p brd)
 BUN_LIBRARIES=(libc.so.6 libpthread.so.0 libdl.so.2 libm.so.6)
 
@@ -190,13 +190,14 @@ copy_kernel_modules() {
 	done >"$BUILD/root/modules/order"
 }
 
-# What scenario fpga loads itself.
+# What scenarios load themselves.
 copy_uio_modules() {
-	local name
+	local name file
 	for name in uio uio_pci_generic; do
-		cp "$IMAGE/lib/modules/$RELEASE/kernel/drivers/uio/$name.ko" "$BUILD/root/modules/"
+		file=$IMAGE/lib/modules/$RELEASE/kernel/drivers/uio/$name.ko
+		if [ -e "$file" ]; then cp "$file" "$BUILD/root/modules/"; else xz -dc "$file.xz" >"$BUILD/root/modules/$name.ko"; fi
 	done
-	cp "$BUILD/ivshmem_uio/ivshmem-uio.ko" "$BUILD/root/modules/"
+	[ "$1" != x86_64-6.1 ] || cp "$BUILD/ivshmem_uio/ivshmem-uio.ko" "$BUILD/root/modules/"
 }
 
 # Bun itself comes over 9p; its libraries are small enough to be carried along.
@@ -289,10 +290,10 @@ build_target() {
 	ln -s busybox "$BUILD/root/bin/sh"
 	cp "$VM_DIR"/guest/*.sh "$BUILD/root/guest/"
 	cp "$VM_DIR/guest/init" "$BUILD/root/init"
-	cp "$BUILD/kmod/u-dma-buf.ko" "$BUILD/importer/udb-importer.ko" "$BUILD/root/modules/"
+	cp "$BUILD/kmod/u-dma-buf.ko" "$BUILD"/importer/*.ko "$BUILD/root/modules/"
 	build_programs
 	copy_kernel_modules
-	[ "$target" != x86_64-6.1 ] || copy_uio_modules
+	[ -z "$IMAGE" ] || copy_uio_modules "$target"
 	copy_bun "$target"
 	# Of kernels with modules; the debug kernel needs neither Bun nor its tools.
 	[ -z "$BUN" ] || [ -z "$IMAGE" ] || build_as_user "$target"

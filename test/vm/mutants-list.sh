@@ -112,7 +112,37 @@ mutant cpu-address-told-as-device-address $X86 iommu dma.c \
 	's/\*addr = m->dma_addr;/*addr = udb_phys(m);/' \
 	'. /guest/iommu.sh' 'two addresses are told apart|edu'
 
+mutant driverless-device-taken $ARM main bind.c \
+	's/return dev->driver || .*;/return true;/' \
+	'driver_unbound' 'create for a device without driver'
+
+# ---- caches ----
+
+mutant no-maintenance $ARM main dma.c \
+	's/m->coherent || !size/true/' \
+	'maintained' 'maintenance: a word with a range'
+
+mutant dma-buf-not-for-its-own-device $ARM main dmabuf.c \
+	's/^\tudb_sync_bytes(e->memory.*;/(void)e;/' \
+	'maintained' 'maintenance: CPU access to a dma-buf begins'
+
+mutant write-keeps-old-lines $ARM main file.c \
+	's/error = udb_sync_bytes(m, pos, count, DMA_FROM_DEVICE, false);/error = to_buffer ? 0 : udb_sync_bytes(m, pos, count, DMA_FROM_DEVICE, false);/' \
+	'maintained' 'maintenance: write with O_SYNC'
+
+mutant ranges-checked-one-by-one $ARM main ioctl.c \
+	's/if (!udb_is_range(uf->memory/if (false \&\& !udb_is_range(uf->memory/' \
+	'maintained' 'maintenance: SYNC_RANGES with one range that leaves'
+
+mutant always-cached $ARM main map.c \
+	's/vma->vm_page_prot = pgprot_writecombine(vma->vm_page_prot);/(void)0;/' \
+	'attributes' 'memattr: sync_mode 1 with O_SYNC'
+
 # ---- life ----
+
+mutant unbinding-not-noticed $X86 main bind.c \
+	's/event == BUS_NOTIFY_UNBIND_DRIVER/false/' \
+	'driver_unbound' "unbinding the device's driver removes|no address when the device is gone"
 
 mutant address-told-after-detach $X86 main dma.c \
 	'/^int udb_dma_addr/,/^}/s/if (m->dma_dev)/if (true)/' \
@@ -180,7 +210,7 @@ mutant futex-without-key $X86 main cache.c \
 	'MODES=5; matrices' 'mode 5|BUG'
 
 mutant sync-outside $X86 main dma.c \
-	's/size > m->size - offset/false/' \
+	's/size <= m->size - offset/true/' \
 	'interface; unload' 'SYNC_RANGES, one byte too many'
 
 # ---- doorbells ----

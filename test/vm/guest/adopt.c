@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * adopt [EDU]: memory of user space pinned and mapped for a device.  EDU is the
- * name of a PCI device: with it the program adopts for that device, has it write
- * into a segment and removes it.
+ * adopt [EDU [UNBIND]]: memory of user space pinned and mapped for a device.  EDU is the
+ * name of a PCI device: with it the program adopts for that device and removes it, or, by
+ * the file UNBIND, its driver.
  *
  * adopt bounces: where every mapping would be a copy, adoption is refused.
  * adopt hold: tells "held" when the descriptor of an adoption is all that it has, and waits.
@@ -280,20 +280,22 @@ static uint64_t pins_outstanding(void)
 	return pinned - released;
 }
 
-/* For a device of the machine, which then goes. */
-static void test_parent(const char *edu)
+/* For a device of the machine, which then goes; or its driver does, by the file @unbind. */
+static void test_parent(const char *edu, const char *unbind)
 {
 	int source = memory_file(PAGES * PAGE, 0), fd, remove;
 	struct u_dma_buf_segments in = { 0 };
 	char parent[64], path[200];
+	const char *text;
 
 	snprintf(parent, sizeof(parent), "pci/%s", edu);
 	fd = adopt_for(parent, source, 0, PAGES * PAGE, NULL);
 	check_ok("adopt: for a device", fd);
 	check_ok("adopt: its segments", ioctl(fd, U_DMA_BUF_IOCTL_GET_SEGMENTS, &in));
 	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/remove", edu);
-	remove = open(path, O_WRONLY);
-	require(remove >= 0 && write(remove, "1", 1) == 1);
+	text = unbind ? edu : "1";
+	remove = open(unbind ? unbind : path, O_WRONLY);
+	require(remove >= 0 && write(remove, text, strlen(text)) == (ssize_t)strlen(text));
 	check_errno("adopt: no segments when the device is gone",
 		    ioctl(fd, U_DMA_BUF_IOCTL_GET_SEGMENTS, &in), ENODEV);
 	close(fd);
@@ -328,8 +330,8 @@ int main(int argc, char **argv)
 		hold();
 	if (argc == 2 && strcmp(argv[1], "bounces") == 0)
 		return bounces();
-	if (argc == 2) {
-		test_parent(argv[1]);
+	if (argc >= 2) {
+		test_parent(argv[1], argv[2]);
 	} else {
 		test_memfd();
 		test_huge();

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * anonymous [EDU]: buffers without a name - their life, and the quota of users who
- * are not root.  EDU is the name of a PCI device; with it, and alone, the program
- * makes one for that device, removes the device and looks what is left.
+ * anonymous [EDU [UNBIND]]: buffers without a name - their life, and the quota of users
+ * who are not root.  EDU is the name of a PCI device; with it, and alone, the program
+ * makes one for that device, removes the device - or, by the file UNBIND, its driver -
+ * and looks what is left.
  *
  * anonymous hold: tells "held" when a descriptor of one is all that it has, and waits.
  */
@@ -314,12 +315,13 @@ static void test_quota(void)
 	write_file(PARAMETERS "anonymous_per_user", 0);
 }
 
-/* For a device of the machine, which then goes. */
-static void test_parent(const char *edu)
+/* For a device of the machine, which then goes; or its driver does, by the file @unbind. */
+static void test_parent(const char *edu, const char *unbind)
 {
 	struct u_dma_buf_anonymous in = { .size = BYTES, .flags = O_RDWR };
 	struct u_dma_buf_buffer facts = { 0 };
 	volatile char *map;
+	const char *text;
 	char path[200];
 	uint64_t addr;
 	int fd;
@@ -330,8 +332,9 @@ static void test_parent(const char *edu)
 	map[0] = 42;
 	check_ok("anonymous: its address for it", ioctl(in.fd, U_DMA_BUF_IOCTL_GET_DMA_ADDR, &addr));
 	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/remove", edu);
-	fd = open(path, O_WRONLY);
-	require(fd >= 0 && write(fd, "1", 1) == 1);
+	text = unbind ? edu : "1";
+	fd = open(unbind ? unbind : path, O_WRONLY);
+	require(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text));
 	check_errno("anonymous: no address when the device is gone",
 		    ioctl(in.fd, U_DMA_BUF_IOCTL_GET_DMA_ADDR, &addr), ENODEV);
 	check_ok("anonymous: GET_BUFFER then", ioctl(in.fd, U_DMA_BUF_IOCTL_GET_BUFFER, &facts));
@@ -355,8 +358,8 @@ int main(int argc, char **argv)
 	require(node >= 0);
 	if (argc == 2 && strcmp(argv[1], "hold") == 0)
 		hold();
-	if (argc == 2) {
-		test_parent(argv[1]);
+	if (argc >= 2) {
+		test_parent(argv[1], argv[2]);
 		return check_done();
 	}
 	test_buffer();

@@ -148,12 +148,18 @@ below_4_gib() {
 }
 
 attributes() {
+	insmod /modules/udb-memtype.ko
 	load udmabuf0=1048576
 	run memattr /dev/udmabuf0 $([ $COHERENT = 1 ] && echo ignored || echo exclusive)
 	unload
 	load udmabuf0=1048576 mixed_attributes=1
 	run memattr /dev/udmabuf0 $([ $COHERENT = 1 ] && echo ignored || echo mixed)
 	unload
+	for mode in 1 2 4; do
+		load udmabuf0=1048576 quirk_mmap_mode=$mode
+		run memattr /dev/udmabuf0 $([ $COHERENT = 1 ] && echo ignored || echo exclusive)
+		unload
+	done
 	load udmabuf0=1048576 udmabuf0_coherent=1
 	equal "udmabuf0_coherent=1" "$(attribute udmabuf0 dma_coherent)" 1
 	run memattr /dev/udmabuf0 ignored
@@ -167,6 +173,7 @@ attributes() {
 		unload
 	fi
 	refused "udmabuf0_coherent=2" "must be 0 or 1" udmabuf0=4096 udmabuf0_coherent=2
+	rmmod udb_memtype
 }
 
 unbind_in_use() {
@@ -283,10 +290,24 @@ pages_in_a_pipe() {
 	holder_end
 }
 
+# On arm64 a buffer is made only for a device that has a driver.
 edu_device() {
 	for device in /sys/bus/pci/devices/*; do
-		[ "$(cat "$device/vendor")$(cat "$device/device")" = 0x12340x11e8 ] && echo "$device" && return
+		[ "$(cat "$device/vendor")$(cat "$device/device")" = 0x12340x11e8 ] || continue
+		[ $COHERENT = 1 ] || give_driver "$device"
+		echo "$device"
+		return
 	done
+}
+
+UIO=/sys/bus/pci/drivers/uio_pci_generic
+
+give_driver() {
+	if ! [ -d $UIO ]; then
+		insmod /modules/uio.ko && insmod /modules/uio_pci_generic.ko || not_ok "uio_pci_generic" "insmod"
+		echo 1234 11e8 >$UIO/new_id
+	fi
+	[ -e "$1/driver" ] || echo "${1##*/}" >$UIO/bind
 }
 
 bound_to_pci() {
@@ -311,6 +332,64 @@ bound_to_pci() {
 	holder_end
 	succeeds "rmmod after it" unload
 	echo 1 >/sys/bus/pci/rescan
+}
+
+# While it is mapped, the driver goes from the device that it is for.
+driver_unbound() {
+	edu=$(edu_device)
+	if ! [ -e /modules/uio.ko ]; then
+		echo "skip driver_unbound: this kernel has no UIO"
+		return
+	fi
+	give_driver "$edu"
+	load
+	run anonymous "${edu##*/}" $UIO/unbind
+	give_driver "$edu"
+	run adopt "${edu##*/}" $UIO/unbind
+	unload
+	give_driver "$edu"
+	load udmabuf0=65536 bind="pci/${edu##*/}"
+	command_ "create managed 65536 bus=pci device=${edu##*/}"
+	holder_start
+	hold_step open /dev/udmabuf0
+	echo "${edu##*/}" >$UIO/unbind
+	equal "unbinding the device's driver removes the nodes" "$(ls $CLASS | xargs)" ""
+	hold_step check
+	hold_step gone
+	hold_step frames
+	if [ $COHERENT = 0 ]; then
+		mark "no driver"
+		fails "create for a device without driver" command_ "create x 4096 bus=pci device=${edu##*/}"
+		equal "the log says what helps" "$(log_since "no driver" | grep -c 'Remedy: give it a driver first')" 1
+	fi
+	give_driver "$edu"
+	succeeds "create when it has one again" command_ "create managed 65536 bus=pci device=${edu##*/}"
+	run edu "$edu" /dev/managed reaches
+	hold_step check
+	hold_step close
+	holder_end
+	succeeds "rmmod after unbinding its device's driver" unload
+	[ $COHERENT = 0 ] || rmmod uio_pci_generic uio
+}
+
+# bind= to a platform device, whose module goes while the buffer is mapped.
+bound_to_platform() {
+	insmod /modules/udb-importer.ko
+	load udmabuf0=65536 udmabuf0_bind=udb-importer udmabuf1=65536 udmabuf1_bind=platform/udb-importer
+	for name in udmabuf0 udmabuf1; do
+		equal "the parent of $name is the platform device" \
+			"$(readlink -f $CLASS/$name/device)" /sys/devices/platform/udb-importer
+	done
+	holder_start
+	hold_step open /dev/udmabuf0
+	rmmod udb_importer
+	equal "its device's module gone, the nodes are" "$(ls $CLASS | xargs)" ""
+	hold_step check
+	hold_step gone
+	hold_step frames
+	hold_step close
+	holder_end
+	succeeds "rmmod after that" unload
 }
 
 MANAGER=/dev/u-dma-buf-mgr
@@ -520,4 +599,15 @@ fuzzed() {
 		succeeds "rmmod after fuzz in mode $mode" unload
 	done
 	not_lost "fuzz: nothing is lost" $before 20480
+}
+
+# Only arm64's kernel has something to do, and to be watched at.
+maintained() {
+	[ $COHERENT = 0 ] || return 0
+	insmod /modules/udb-importer.ko
+	load udmabuf0=1000000 udmabuf1=1048576 udmabuf1_coherent=1
+	run maintenance /dev/udmabuf0 not
+	run maintenance /dev/udmabuf1 coherent
+	unload
+	rmmod udb_importer
 }

@@ -23,6 +23,7 @@ equal "minor-number" "$(stat -c %T /dev/udmabuf0)" 0
 run abi /dev/udmabuf0 16777216
 run devbuf 16
 run vma /dev/udmabuf0 pages
+insmod /modules/udb-memtype.ko
 run memattr /dev/udmabuf0 exclusive
 run matrix /dev/udmabuf0 $BLOCK "reusable region" ok ok ok ok ok ok ok ok ok spins ok
 
@@ -33,7 +34,7 @@ equal "no-map: the mode it can have" "$(attribute udmabuf1 quirk_mmap_mode)" 1
 equal "no-map: told" "$(dmesg | grep -c 'udmabuf1: a no-map memory-region has no pages')" 1
 equal "no-map: a size of two cells" "$(attribute udmabuf1 size)" 8388608
 run vma /dev/udmabuf1 pfn
-run memattr /dev/udmabuf1 ignored
+run memattr /dev/udmabuf1 uncached
 equal "no-map: a new buffer is zero" "$(tail -c 1048576 /dev/udmabuf1 | tr -d '\0' | wc -c)" 0
 dd if=/bin/busybox of=/dev/udmabuf1 bs=65536 2>/dev/null
 equal "no-map: dd in and out" "$(head -c "$(stat -c %s /bin/busybox)" /dev/udmabuf1 | md5sum)" "$(md5sum </bin/busybox)"

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 /*
- * memattr DEVICE ignored|exclusive|mixed: mappings with O_SYNC beside mappings
- * without.  "ignored": O_SYNC changes nothing; "exclusive": one kind at a time;
- * "mixed": the compatibility parameter allows both.
+ * memattr DEVICE ignored|uncached|exclusive|mixed: mappings with O_SYNC beside mappings
+ * without.  "ignored": O_SYNC changes nothing; "uncached": nor is there any
+ * other kind of mapping than those without cache; "exclusive": one kind at a time;
+ * "mixed": the compatibility parameter allows both.  What a mapping is, is read from
+ * the page table (udb-memtype).
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -17,7 +19,7 @@
 #define BYTES	(64 << 10)
 
 static int cached, uncached;
-static bool exclusive;
+static bool exclusive, ignored, never_cached;
 
 static void *map(int fd)
 {
@@ -67,6 +69,66 @@ static void test_pair(const char *name, int first, int second)
 	}
 }
 
+static void set_default_mode(const char *path, const char *mode)
+{
+	char file[100];
+	int fd;
+
+	snprintf(file, sizeof(file), "/sys/class/u-dma-buf/%s/sync_mode", basename(path));
+	fd = open(file, O_WRONLY);
+	require(fd >= 0 && write(fd, mode, 1) == 1);
+	close(fd);
+}
+
+/* The page table's word for it. */
+static void memory_type(const void *at, char *type, size_t bytes)
+{
+	int fd = open("/dev/udb-memtype", O_RDWR);
+	char text[32];
+	ssize_t count;
+
+	require(fd >= 0);
+	snprintf(text, sizeof(text), "%p", at);
+	require(write(fd, text, strlen(text)) > 0);
+	count = read(fd, type, bytes - 1);
+	require(count > 0);
+	type[count] = 0;
+	close(fd);
+}
+
+/* Modes 4 to 7 are as O_SYNC with 0 to 3; and 0 changes nothing. */
+static void test_types(const char *path)
+{
+	for (int mode = 0; mode < 8; mode++) {
+		for (int sync = 0; sync < 2; sync++) {
+			bool asked = mode & 3 && (sync || mode & 4);
+			bool without_cache = never_cached || (asked && !ignored);
+			const char *expected = without_cache ? "non-cacheable" : "write-back";
+			struct u_dma_buf_sync set = { .flags = mode << 8, .size = BYTES };
+			int fd = open(path, O_RDWR | (sync ? O_SYNC : 0));
+			char name[60], type[20];
+			char *at;
+
+			require(fd >= 0);
+			/* SET_SYNC can not say 0. */
+			if (mode == 0)
+				set_default_mode(path, "0");
+			else
+				require(ioctl(fd, U_DMA_BUF_IOCTL_SET_SYNC, &set) == 0);
+			at = map(fd);
+			require(at);
+			at[0] = 1;
+			memory_type(at, type, sizeof(type));
+			snprintf(name, sizeof(name), "memattr: sync_mode %d%s", mode,
+				 sync ? " with O_SYNC" : "");
+			check(strcmp(type, expected) == 0, name, "%s, expected %s", type, expected);
+			munmap(at, BYTES);
+			close(fd);
+			set_default_mode(path, "1");
+		}
+	}
+}
+
 /* read and write meet a mapping without cache. */
 static void test_read_write(void)
 {
@@ -87,11 +149,14 @@ int main(int argc, char **argv)
 {
 	require(argc == 3);
 	exclusive = strcmp(argv[2], "exclusive") == 0;
+	ignored = strcmp(argv[2], "ignored") == 0;
+	never_cached = strcmp(argv[2], "uncached") == 0;
 	cached = open(argv[1], O_RDWR);
 	uncached = open(argv[1], O_RDWR | O_SYNC);
 	require(cached >= 0 && uncached >= 0);
 	test_pair("memattr: O_SYNC beside a cached mapping", cached, uncached);
 	test_pair("memattr: cached beside an O_SYNC mapping", uncached, cached);
 	test_read_write();
+	test_types(argv[1]);
 	return check_done();
 }

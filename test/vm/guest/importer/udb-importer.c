@@ -24,7 +24,16 @@ struct import {
 	struct sg_table *table;
 };
 
+static unsigned int mask_bits = 64;
+module_param(mask_bits, uint, 0444);
+MODULE_PARM_DESC(mask_bits, "address bits of the device");
+
 static struct platform_device *importer_pdev;
+
+/* It does nothing; but a device may have to have a driver. */
+static struct platform_driver importer_driver = {
+	.driver = { .name = "udb-importer", },
+};
 
 static int importer_open(struct inode *inode, struct file *file)
 {
@@ -112,14 +121,22 @@ static int __init importer_init(void)
 {
 	int error;
 
+	error = platform_driver_register(&importer_driver);
+	if (error)
+		return error;
 	importer_pdev = platform_device_register_simple("udb-importer", PLATFORM_DEVID_NONE, NULL, 0);
-	if (IS_ERR(importer_pdev))
-		return PTR_ERR(importer_pdev);
-	error = dma_coerce_mask_and_coherent(&importer_pdev->dev, DMA_BIT_MASK(64));
+	if (IS_ERR(importer_pdev)) {
+		error = PTR_ERR(importer_pdev);
+		goto unregister_driver;
+	}
+	error = dma_coerce_mask_and_coherent(&importer_pdev->dev, DMA_BIT_MASK(mask_bits));
 	if (!error)
 		error = misc_register(&importer_misc);
-	if (error)
-		platform_device_unregister(importer_pdev);
+	if (!error)
+		return 0;
+	platform_device_unregister(importer_pdev);
+unregister_driver:
+	platform_driver_unregister(&importer_driver);
 	return error;
 }
 
@@ -127,6 +144,7 @@ static void __exit importer_exit(void)
 {
 	misc_deregister(&importer_misc);
 	platform_device_unregister(importer_pdev);
+	platform_driver_unregister(&importer_driver);
 }
 
 module_init(importer_init);
