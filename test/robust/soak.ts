@@ -111,7 +111,7 @@ function stressLines({ topologies, seconds }: StressResult): string[] {
   return [
     ...Object.entries(topologies).map(
       ([title, run]) =>
-        `| stress: ${title} | ${run.messages} messages, each just once and in order; ${run.processes} processes, ${run.seconds} s |`,
+        `| stress: ${title} | ${run.messages} messages, ${run.received} deliveries, each in order and accounted for; ${run.processes} processes, ${run.seconds} s |`,
     ),
     `| stress took | ${seconds} s |`,
   ];

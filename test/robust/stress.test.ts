@@ -3,7 +3,7 @@ import { expect, test } from "bun:test";
 import { stressTest } from "./stress.ts";
 
 test("more processes than processors: every message once, in order, intact, over the wrap of the indices", async () => {
-  const { faults, topologies } = await stressTest(150_000);
+  const { faults, topologies } = await stressTest(30_000);
   expect(faults).toEqual([]);
-  expect(Object.keys(topologies).length).toBe(5);
+  expect(Object.keys(topologies).length).toBe(13);
 }, 180_000);

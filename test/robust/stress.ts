@@ -1,5 +1,5 @@
 /**
- * Stress of ring, work queue, frames and cell with real processes, more of them than processors: every message carries its producer,
+ * Stress of all topologies but records (records-stress.ts) with real processes, more of them than processors: every message carries its producer,
  * its number and a check word; consumers verify order, the runner that each message arrived just once. Indices start just below 2^32.
  *
  *     bun test/robust/stress.ts --messages 100000000 [--only "many"] [--json]
@@ -9,9 +9,9 @@
 import { parseArgs } from "node:util";
 import {
   Cell,
-  Channel,
   Queue,
   type QueueConsumer,
+  type QueueOptions,
   type QueueProducer,
   type QueueTaker,
   Region,
@@ -23,40 +23,42 @@ import { CellLayout } from "../../src/ring/cell-layout.ts";
 import { RingLayout } from "../../src/ring/layout.ts";
 import { QueueLayout } from "../../src/ring/queue-layout.ts";
 import type { RingGeometry } from "../../src/ring/ring-geometry.ts";
-import { OrphanGuard, RUNNER_VARIABLE } from "../support/orphan.ts";
+import { OrphanGuard } from "../support/orphan.ts";
 import { destroyOwned, ownRegion } from "../support/owned-regions.ts";
-import { Patience } from "../support/patience.ts";
+import { CHANNEL_ROLES, CHANNEL_TOPOLOGIES, type Topology } from "./stress-channels.ts";
+import {
+  BEFORE_WRAP,
+  type Outcome,
+  outcomeOf,
+  type Report,
+  type Role,
+  roundFaults,
+  SENT,
+  STUCK_MS,
+  start,
+  untilAttached,
+} from "./stress-process.ts";
 
 const CAPACITY = 1024;
 const SLOT_BYTES = 16;
 const BURST = 32;
 const VALUE_WORDS = 64;
-/** No messages for so long: somebody sleeps beside them. */
-const STUCK_MS = 20_000;
-const ATTACH_MS = 20_000;
-const BEFORE_WRAP = -1000;
-
-interface Role {
-  readonly region: string;
-  readonly role: keyof typeof RUN;
-  readonly index: number;
-  /** Of each producer. */
-  readonly messages: number;
-  readonly producers: number;
-}
-
-/** What a process says at its end. */
-interface Report {
-  readonly received: number;
-  /** Per producer: sum of the numbers received, modulo 2^53 by being small enough. */
-  readonly sums: readonly number[];
-  readonly faults: readonly string[];
-}
+/** A reader gets at least so much of the values, however much faster the writer is. */
+const LEAST_VALUES = 1 / 10_000;
+/** Nobody stalls for so long on a machine that runs us at all: the lanes are those of eviction, and nobody is evicted. */
+const NEVER_MS = 60_000;
 
 export interface StressResult {
   readonly topologies: Record<
     string,
-    { readonly messages: number; readonly processes: number; readonly seconds: number }
+    {
+      /** Asked for. */
+      readonly messages: number;
+      /** Deliveries to all consumers; of what is lossy, those that came. */
+      readonly received: number;
+      readonly processes: number;
+      readonly seconds: number;
+    }
   >;
   readonly faults: readonly string[];
   readonly seconds: number;
@@ -65,8 +67,6 @@ export interface StressResult {
 function checkWord(producer: number, number: number): number {
   return Math.imul(number ^ (producer << 24), 0x9e3779b1) | 0;
 }
-
-const SENT: Report = { received: 0, sums: [], faults: [] };
 
 function ringName(index: number): string {
   return `r${index}`;
@@ -142,34 +142,6 @@ function drain(rx: QueueConsumer | QueueTaker | RingConsumer, producers: number,
   return { received, sums: [...sums], faults };
 }
 
-function sendFrames({ region: name, messages }: Role): Report {
-  using region = Region.open(name);
-  using tx = Channel.open(region, "f").producer();
-  for (let number = 0; number < messages; number++) {
-    const frame = tx.loan()!;
-    frame.tag = number;
-    frame.bytes.fill(number & 0xff);
-    tx.send(frame);
-  }
-  return SENT;
-}
-
-function receiveFrames({ region: name, messages }: Role): Report {
-  using region = Region.open(name);
-  using rx = Channel.open(region, "f").consumer();
-  const faults: string[] = [];
-  let number = 0;
-  for (; number < messages && faults.length === 0; number++) {
-    using frame = rx.receive({ timeoutMs: STUCK_MS });
-    if (frame === null) break;
-    const { tag, sequence, bytes } = frame;
-    if (tag !== number || sequence !== number)
-      faults.push(`frame ${sequence} (${tag}) came where ${number} was due`);
-    if (!bytes.every((byte) => byte === (number & 0xff))) faults.push(`frame ${number} is torn`);
-  }
-  return { received: number, sums: [], faults };
-}
-
 function write({ region: name, messages }: Role): Report {
   using region = Region.open(name);
   using writer = Cell.open(region, "v").writer();
@@ -213,43 +185,25 @@ const RUN = {
   "ring consumer": consumeRing,
   "queue producer": produce,
   "queue consumer": consume,
-  "frame producer": sendFrames,
-  "frame consumer": receiveFrames,
   writer: write,
   reader: read,
-} satisfies Record<string, (role: Role) => Report>;
-
-async function start(role: Role): Promise<Report> {
-  const child = Bun.spawn([process.execPath, import.meta.path, "--role", JSON.stringify(role)], {
-    stdout: "pipe",
-    stderr: "pipe",
-    env: { ...process.env, [RUNNER_VARIABLE]: String(process.pid) },
-  });
-  const [output, errors] = await Promise.all([
-    new Response(child.stdout).text(),
-    new Response(child.stderr).text(),
-    child.exited,
-  ]);
-  if (child.exitCode === 0) return JSON.parse(output) as Report;
-  return {
-    received: 0,
-    sums: [],
-    faults: [`${role.role} ${role.index}: exit ${child.exitCode}: ${errors.slice(-800)}`],
-  };
-}
+  ...CHANNEL_ROLES,
+} satisfies Record<string, (role: Role) => Report | Promise<Report>>;
 
 async function queueStress(
   region: Region,
   producers: number,
   consumers: number,
   messages: number,
-): Promise<string[]> {
+  options: Pick<QueueOptions, "policy" | "stallTimeoutMs"> = {},
+): Promise<Outcome> {
   const many = consumers > 1;
   const queue = Queue.create(region, "q", {
     slotBytes: SLOT_BYTES,
     capacity: CAPACITY,
     producers,
     consumers: many ? "many" : "one",
+    ...options,
   });
   for (const { words } of queue.geometry.lanes)
     words[RingLayout.tailWord] = words[RingLayout.headWord] = BEFORE_WRAP;
@@ -261,17 +215,33 @@ async function queueStress(
     messages: each,
     producers,
   });
-  const sources = Array.from({ length: producers }, (_, i) => start(role("queue producer", i)));
   const sinks = Array.from({ length: consumers }, (_, i) => start(role("queue consumer", i)));
+  await untilAttached(() => bitsIn(queue.geometry.words[QueueLayout.consumersWord]!) >= consumers);
+  const sources = Array.from({ length: producers }, (_, i) => start(role("queue producer", i)));
   // Before that, an early consumer would take a queue nobody has joined for one that is over.
   const produced = await Promise.all(sources);
   queue.end();
   const consumed = await Promise.all(sinks);
-  return [
+  const dropped = queue.counters.droppedOldest;
+  return outcomeOf(consumed, [
     ...produced.flatMap((report) => report.faults),
-    ...faultsOf(consumed, producers, each),
+    ...(options.policy === "drop-oldest"
+      ? lossFaultsOf(consumed, dropped, each * producers)
+      : faultsOf(consumed, producers, each)),
     ...lanesUsed(queue).flatMap(({ words }) => roundFaults(words, RingLayout.headWord)),
-  ];
+  ]);
+}
+
+/** What was dropped is known to the last one. */
+function lossFaultsOf(consumed: readonly Report[], dropped: number, sent: number): string[] {
+  const received = consumed.reduce((total, report) => total + report.received, 0);
+  const faults = received + dropped === sent ? [] : [`${received} came, ${dropped} were dropped, of ${sent}`];
+  if (received < sent * LEAST_VALUES) faults.push(`only ${received} of ${sent} came`);
+  return faults;
+}
+
+function bitsIn(mask: number): number {
+  return mask.toString(2).replaceAll(/[^1]/g, "").length;
 }
 
 /** A producer that starts when another has done may take its lane: then one is never used. */
@@ -282,7 +252,7 @@ function lanesUsed({ geometry }: Queue): readonly RingGeometry[] {
 
 /** What consumers found, and whether each number of each producer came just once. */
 function faultsOf(consumed: readonly Report[], producers: number, each: number): string[] {
-  const faults = consumed.flatMap((report) => report.faults);
+  const faults: string[] = [];
   for (let producer = 0; producer < producers; producer++) {
     const sum = consumed.reduce((total, report) => total + (report.sums[producer] ?? 0), 0);
     if (sum !== (each * (each - 1)) / 2)
@@ -293,13 +263,8 @@ function faultsOf(consumed: readonly Report[], producers: number, each: number):
   return faults;
 }
 
-/** Indices started just below 2^32: the run must have gone beyond. */
-function roundFaults(words: Int32Array, index: number): string[] {
-  return words[index]! < 0 ? [`index ${words[index]! >>> 0} did not go round`] : [];
-}
-
 /** Several rings at the same time, two processes each. */
-async function ringStress(region: Region, count: number, messages: number): Promise<string[]> {
+async function ringStress(region: Region, count: number, messages: number): Promise<Outcome> {
   const each = Math.ceil(messages / count);
   const indices = Array.from({ length: count }, (_, index) => index);
   const shape = { slotBytes: SLOT_BYTES, capacity: CAPACITY };
@@ -310,39 +275,14 @@ async function ringStress(region: Region, count: number, messages: number): Prom
   const produced = indices.map((index) => run("ring producer", index));
   const consumed = await Promise.all(indices.map((index) => run("ring consumer", index)));
   const sent = await Promise.all(produced);
-  return [
+  return outcomeOf(consumed, [
     ...sent.flatMap((report) => report.faults),
     ...faultsOf(consumed, count, each),
     ...rings.flatMap((words) => roundFaults(words, RingLayout.headWord)),
-  ];
+  ]);
 }
 
-/** Every consumer gets every frame, in order. */
-async function frameStress(region: Region, consumers: number, messages: number): Promise<string[]> {
-  const { geometry } = Channel.create(region, "f", {
-    frameBytes: 64,
-    metaBytes: 0,
-    maxConsumers: consumers,
-    laneCapacity: 64,
-  });
-  for (const lane of geometry.lanes)
-    for (const word of [RingLayout.tailWord, RingLayout.preparedWord, RingLayout.headWord])
-      lane[word] = BEFORE_WRAP;
-  const role = { region: region.name, index: 0, messages, producers: 1 };
-  const receiving = Array.from({ length: consumers }, () => start({ ...role, role: "frame consumer" }));
-  const absent = (): boolean =>
-    geometry.lanes.some((lane) => (lane[RingLayout.consumerOwnerWord]! & 0xff) === 0);
-  // Without one of them the producer sends all the same, and its report says what it did not get.
-  for (const patience = new Patience(ATTACH_MS); absent() && !patience.isOver; ) await Bun.sleep(5);
-  const sent = await start({ ...role, role: "frame producer" });
-  const received = await Promise.all(receiving);
-  const faults = [sent, ...received].flatMap((report) => report.faults);
-  for (const report of received)
-    if (report.received !== messages) faults.push(`${report.received} of ${messages} frames arrived`);
-  return [...faults, ...geometry.lanes.flatMap((lane) => roundFaults(lane, RingLayout.headWord))];
-}
-
-async function cellStress(region: Region, readers: number, messages: number): Promise<string[]> {
+async function cellStress(region: Region, readers: number, messages: number): Promise<Outcome> {
   const cell = Cell.create(region, "v", { valueBytes: VALUE_WORDS * 4, buffers: 8 });
   cell.geometry.words[CellLayout.latestWord] = BEFORE_WRAP - 1;
   {
@@ -357,19 +297,17 @@ async function cellStress(region: Region, readers: number, messages: number): Pr
     messages,
     producers: 1,
   });
-  const runs = [
-    start(role("writer", 0)),
-    ...Array.from({ length: readers }, (_, i) => start(role("reader", i))),
-  ];
-  const faults = (await Promise.all(runs)).flatMap((report) => report.faults);
-  return [...faults, ...roundFaults(cell.geometry.words, CellLayout.latestWord)];
-}
-
-interface Topology {
-  readonly processes: number;
-  /** Part of the messages that this topology gets; default all. */
-  readonly share?: number;
-  run(region: Region, messages: number): Promise<string[]>;
+  const reading = Array.from({ length: readers }, (_, i) => start(role("reader", i)));
+  // All have read value 0 and sleep: else a short run is over before they look.
+  await untilAttached(() => bitsIn(cell.geometry.words[CellLayout.waitersWord]!) >= readers);
+  const { faults } = await start(role("writer", 0));
+  const reads = await Promise.all(reading);
+  const few = reads.filter(({ received }) => received < messages * LEAST_VALUES);
+  return outcomeOf(reads, [
+    ...faults,
+    ...few.map(({ received }) => `a reader saw only ${received} of ${messages} values`),
+    ...roundFaults(cell.geometry.words, CellLayout.latestWord),
+  ]);
 }
 
 const TOPOLOGIES: Readonly<Record<string, Topology>> = {
@@ -385,22 +323,25 @@ const TOPOLOGIES: Readonly<Record<string, Topology>> = {
     processes: 6,
     run: (region, messages) => queueStress(region, 3, 3, messages),
   },
-  // Each frame is loaned, filled, sent, checked and released by itself.
-  "frames, 3 consumers": {
-    processes: 4,
-    share: 0.1,
-    run: (region, messages) => frameStress(region, 3, messages),
+  "queue, 3 producers, many (3) consumers, drop-oldest": {
+    processes: 6,
+    run: (region, messages) => queueStress(region, 3, 3, messages, { policy: "drop-oldest" }),
+  },
+  "queue, 3 producers, many (3) consumers, lanes of eviction": {
+    processes: 6,
+    run: (region, messages) => queueStress(region, 3, 3, messages, { stallTimeoutMs: NEVER_MS }),
   },
   "cell, 3 readers": {
     processes: 4,
     run: (region, messages) => cellStress(region, 3, messages),
   },
+  ...CHANNEL_TOPOLOGIES,
 };
 
 /** @param messages of each topology */
 export async function stressTest(messages: number, only = ""): Promise<StressResult> {
   const startMs = performance.now();
-  const topologies: Record<string, { messages: number; processes: number; seconds: number }> = {};
+  const topologies: Record<string, StressResult["topologies"][string]> = {};
   const faults: string[] = [];
   for (const [title, { processes, share = 1, run }] of Object.entries(TOPOLOGIES)) {
     if (!title.includes(only)) continue;
@@ -408,14 +349,18 @@ export async function stressTest(messages: number, only = ""): Promise<StressRes
     const name = ownRegion(`stress-run-${process.pid}-${Object.keys(topologies).length}`);
     const region = Region.create(name, { size: "1MiB" });
     const beganMs = performance.now();
+    let received = 0;
     try {
-      for (const fault of await run(region, count)) faults.push(`${title}: ${fault}`);
+      const outcome = await run(region, count);
+      received = outcome.received;
+      faults.push(...outcome.faults.map((fault) => `${title}: ${fault}`));
     } finally {
       region.close();
       destroyOwned(name);
     }
     topologies[title] = {
       messages: count,
+      received,
       processes,
       seconds: Math.round(performance.now() - beganMs) / 1000,
     };
@@ -435,7 +380,7 @@ if (import.meta.main) {
   if (values.role !== undefined) {
     const role = JSON.parse(values.role) as Role;
     new OrphanGuard([role.region], role.region);
-    console.log(JSON.stringify(RUN[role.role](role)));
+    console.log(JSON.stringify(await RUN[role.role as keyof typeof RUN](role)));
     process.exit(0);
   }
   const result = await stressTest(Number(values.messages), values.only);
