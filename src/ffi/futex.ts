@@ -5,6 +5,8 @@ import { addressOf, errno, libc, pointer, SYS } from "./libc.ts";
 
 const FUTEX_WAIT = 0;
 const FUTEX_WAKE = 1;
+/** The word belongs to this process alone: the kernel needs no page-cache page behind it. */
+const FUTEX_PRIVATE = 128;
 
 export const FutexResult = { woken: 0, valueDiffered: 1, timedOut: 2, interrupted: 3 } as const;
 export type FutexResultCode = (typeof FutexResult)[keyof typeof FutexResult];
@@ -13,7 +15,7 @@ const NS_PER_SECOND = 1e9;
 /** struct timespec: seconds (i64), nanoseconds (i64). */
 const timeout = new Int32Array(new ArrayBuffer(16));
 const timeoutAddress = addressOf(timeout);
-const { EAGAIN, ETIMEDOUT, EINTR } = constants.errno;
+const { EAGAIN, EFAULT, ETIMEDOUT, EINTR } = constants.errno;
 
 /**
  * Sleeps while the word at the virtual `address` is `expected`, at most `timeoutNs` nanoseconds (`Infinity`: no limit),
@@ -36,6 +38,18 @@ export function futexWait(address: number, expected: number, timeoutNs: number):
   if (error === ETIMEDOUT) return FutexResult.timedOut;
   if (error === EINTR) return FutexResult.interrupted;
   throw new SystemError("futex(FUTEX_WAIT)", error);
+}
+
+/**
+ * Whether the word at the virtual `address` can be read: where a load would end the process with SIGBUS or SIGSEGV, the kernel, asked
+ * to look at the word by a wait whose time is over at once, answers EFAULT.
+ */
+export function isReadable(address: number): boolean {
+  timeout.fill(0);
+  const operation = FUTEX_WAIT | FUTEX_PRIVATE;
+  const failed =
+    libc.syscall(SYS.futex, pointer(address), operation, 0, pointer(timeoutAddress), null, 0) !== 0;
+  return !(failed && errno() === EFAULT);
 }
 
 /** Wakes at most `count` sleepers of the word at `address`; returns how many were woken. */

@@ -1,5 +1,5 @@
 /** One opened /dev/udmabufN, of our driver or of u-dma-buf: its facts and its cache maintenance. */
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { SystemError } from "../ffi/errors.ts";
 import { bufferAddress, fileStatus, ioctl, openFile, withFile } from "../ffi/files.ts";
 import { RegionError } from "./errors.ts";
@@ -12,6 +12,7 @@ import {
   CompositeWord,
   DeviceInfo,
   Ioctl,
+  SYNC_MODE_CODE_MASK,
   SyncCommand,
   SyncDirection,
   type SyncDirectionName,
@@ -32,6 +33,8 @@ export interface BufferFacts {
   /** First 8 bytes of the driver's id of this buffer as two words; zeroes when it has none. */
   readonly instance: readonly [number, number];
   readonly driver: "physring" | "u-dma-buf";
+  /** How u-dma-buf maps it ({@link MmapMode}). Null: our driver, or a u-dma-buf that does not say. */
+  readonly mmapMode: number | null;
   /** The memory lies where the kernel needs to move pages (CMA). Null: the driver does not say. */
   readonly movable: boolean | null;
 }
@@ -102,6 +105,7 @@ export function factsFromSysfs(directory: string): BufferFacts {
     coherent: number("dma_coherent") === 1,
     instance: [0, 0],
     driver: "u-dma-buf",
+    mmapMode: existsSync(`${directory}/quirk_mmap_mode`) ? number("quirk_mmap_mode") : null,
     movable: null,
   };
 }
@@ -118,6 +122,7 @@ function factsFromOurDriver(view: DataView): BufferFacts {
       view.getInt32(BufferInfo.instanceOffset + 4, true),
     ],
     driver: "physring",
+    mmapMode: null,
     movable: (flags & BufferInfo.flagNoLongTermPin) !== 0,
   };
 }
@@ -128,17 +133,17 @@ function readFacts(fd: number, device: string): BufferFacts {
   const size = query(fd, Ioctl.getSize, 8, "GET_SIZE");
   const address = query(fd, Ioctl.getDmaAddress, 8, "GET_DMA_ADDR");
   if (size === null || address === null) return factsFromSysfs(`${SYSFS}/${device}`);
-  // u-dma-buf 4.7 has no GET_DEV_INFO: sync rather too often than not at all.
+  // Where it is not told: sync rather too often than not at all.
   const info = query(fd, Ioctl.getDeviceInfo, DeviceInfo.sizeBytes, "GET_DEV_INFO");
-  const coherent =
-    info !== null && (info.getUint32(DeviceInfo.flagsOffset, true) & DeviceInfo.flagCoherent) !== 0;
+  const flags = info?.getUint32(DeviceInfo.flagsOffset, true) ?? 0;
   return {
     sizeBytes: u64(size, 0),
     deviceBase: u64(address, 0),
     physicalBase: null,
-    coherent,
+    coherent: (flags & DeviceInfo.flagCoherent) !== 0,
     instance: [0, 0],
     driver: "u-dma-buf",
+    mmapMode: info === null ? null : (flags >>> DeviceInfo.mmapModeShift) & DeviceInfo.mmapModeMask,
     movable: null,
   };
 }
@@ -197,6 +202,12 @@ export class DeviceBuffer {
     this.syncBatch(command, 0, oneRange, direction);
   }
 
+  /** The driver's sync_mode; null: it does not tell by ioctl. */
+  syncMode(): number | null {
+    const setting = query(this.fd, Ioctl.getSync, SyncSetting.sizeBytes, "GET_SYNC");
+    return setting === null ? null : syncModeOf(setting);
+  }
+
   /** The same for several ranges, `start` added to each: one system call with our driver, one for each range with u-dma-buf. Throws SystemError. */
   syncBatch(command: number, start: number, batch: SyncBatch, direction: SyncDirectionName): void {
     if (this.facts.coherent || batch.count === 0) return;
@@ -251,19 +262,26 @@ export class DeviceBuffer {
   }
 }
 
-/** The protection of later mappings through an O_SYNC descriptor; the driver keeps one setting for all users of the device. */
+function syncModeOf(setting: DataView): number {
+  return (setting.getUint32(SyncSetting.flagsOffset, true) >>> SyncSetting.modeShift) & SyncSetting.modeMask;
+}
+
+/** The protection of later mappings through an O_SYNC descriptor; u-dma-buf keeps one setting for all users of the device. */
 function setSyncMode(fd: number, path: string, mode: number): void {
   const setting = query(fd, Ioctl.getSync, SyncSetting.sizeBytes, "GET_SYNC");
   if (setting === null)
     throw new RegionError(
       "REGION_UNSUPPORTED",
-      `${path}: this driver cannot set its sync mode by ioctl (u-dma-buf 4.8 can)`,
+      `${path}: this driver cannot set its sync mode by ioctl (u-dma-buf 4.7 and later can)`,
     );
-  const current =
-    (setting.getUint32(SyncSetting.flagsOffset, true) >>> SyncSetting.modeShift) & SyncSetting.modeMask;
-  if (current === mode) return;
-  // Command 0 sets without syncing; size 0 leaves the size, the offset is given back as it was.
-  setU64(setting, SyncSetting.flagsOffset, mode << SyncSetting.modeShift);
+  const current = syncModeOf(setting);
+  if ((current & SYNC_MODE_CODE_MASK) === mode) return;
+  const wanted = (current & ~SYNC_MODE_CODE_MASK) | mode;
+  const direction =
+    setting.getUint32(SyncSetting.flagsOffset, true) &
+    (SyncSetting.directionMask << SyncSetting.directionShift);
+  // Command 0 sets without syncing; size 0 leaves the size, the direction and the offset are given back as they were.
+  setU64(setting, SyncSetting.flagsOffset, (wanted << SyncSetting.modeShift) | direction);
   setU64(setting, SyncSetting.rangeSizeOffset, 0);
   ioctl(fd, Ioctl.setSync, new Uint8Array(setting.buffer), "SET_SYNC", path);
 }

@@ -20,13 +20,22 @@ export const Ioctl = {
   getDeviceInfo: request(READ, 7, 24),
   getSync: request(READ, 8, 24),
   setSync: request(WRITE, 9, 24),
-  /** Our driver only; ENOTTY elsewhere. */
+  /** Our driver only; u-dma-buf answers EINVAL. */
   getBuffer: request(READ, 0x40, 56),
   syncRanges: request(WRITE, 0x41, 24),
 } as const;
 
-/** struct u_dma_buf_dev_info: flags, size, address. */
-export const DeviceInfo = { sizeBytes: 24, flagsOffset: 0, flagCoherent: 1 << 9 } as const;
+/** struct u_dma_buf_dev_info: flags, size, address. Bits of the flags that have no name hold whatever was on the kernel's stack. */
+export const DeviceInfo = {
+  sizeBytes: 24,
+  flagsOffset: 0,
+  flagCoherent: 1 << 9,
+  mmapModeShift: 10,
+  mmapModeMask: 7,
+} as const;
+
+/** quirk_mmap_mode of u-dma-buf; `auto` is `off` where caches are coherent, else `on`. */
+export const MmapMode = { off: 1, on: 2, auto: 3, page: 4 } as const;
 
 /** struct u_dma_buf_sync: flags, size, offset. The command is in flags 1:0; a mode or size of 0 leaves the old one. */
 export const SyncSetting = {
@@ -35,6 +44,7 @@ export const SyncSetting = {
   rangeSizeOffset: 8,
   rangeOffsetOffset: 16,
   directionShift: 2,
+  directionMask: 3,
   modeShift: 8,
   modeMask: 0xff,
 } as const;
@@ -76,3 +86,6 @@ export const CompositeWord = { unitBytes: 16, limitBytes: 2 ** 32, directionShif
 
 /** sync_mode of the driver: the page protection of mappings made through an O_SYNC descriptor. */
 export const SyncModeCode = { cached: 0, noncached: 1, "write-combine": 2, "dma-coherent": 3 } as const;
+/** The bits of a SyncModeCode in sync_mode, and the one that gives every mapping that protection, O_SYNC or not. */
+export const SYNC_MODE_CODE_MASK = 3;
+export const SYNC_MODE_ALWAYS = 4;

@@ -19,6 +19,7 @@ import { mapPlain } from "../ffi/mapping.ts";
 import { retryUntil } from "./appear.ts";
 import { type Backing, hasLiveParticipant, isNamed, setFileAccess, tryUse } from "./backing.ts";
 import { DeviceBuffer } from "./device-buffer.ts";
+import { assertMappable, mappingRefusal } from "./device-limits.ts";
 import { refuseOverlap } from "./device-overlap.ts";
 import { RegionError } from "./errors.ts";
 import {
@@ -67,6 +68,7 @@ function backingOf(
 export function createOnDevice(target: UdmabufTarget, options: CheckedCreateOptions): Backing {
   const device = DeviceBuffer.open(target.path, target.device, { readOnly: false, syncMode: "cached" });
   return withFile(device.fd, () => {
+    assertMappable(device, target.device, "region");
     const availableBytes = device.facts.sizeBytes - options.offset;
     const wanted = options.sizeBytes ?? HEADER_BYTES;
     if (availableBytes < Math.max(wanted, HEADER_BYTES)) {
@@ -182,6 +184,7 @@ function headerWords(device: DeviceBuffer, offset: number): Int32Array {
 export function openOnDevice(target: UdmabufTarget, options: CheckedOpenOptions): Backing {
   const device = DeviceBuffer.open(target.path, target.device, options);
   return withFile(device.fd, () => {
+    assertMappable(device, target.device, options.raw ? "raw" : "region");
     if (options.offset >= device.facts.sizeBytes) {
       throw new RegionError(
         "OUT_OF_RANGE",
@@ -231,6 +234,8 @@ export function eraseOnDevice(target: UdmabufTarget, offset: number): boolean {
     throw error;
   }
   try {
+    // Where no region can be mapped there is none.
+    if (mappingRefusal(device, target.device, "raw") !== null) return false;
     if (offset + HEADER_BYTES > device.facts.sizeBytes || !hasMagic(headerWords(device, offset)))
       return false;
     const mapping = mapPlain(device.fd, offset, HEADER_BYTES, true);

@@ -1,9 +1,10 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { SystemError } from "../../src/ffi/errors.ts";
-import { closeFile, openFile, reopen } from "../../src/ffi/files.ts";
-import { FutexResult, futexWait, futexWake } from "../../src/ffi/futex.ts";
+import { closeFile, createMemfd, openFile, reopen, setFileSize } from "../../src/ffi/files.ts";
+import { FutexResult, futexWait, futexWake, isReadable } from "../../src/ffi/futex.ts";
 import { isByteLocked, tryLockByte, trySharedLockByte, unlockByte } from "../../src/ffi/locks.ts";
+import { mapPlain, PAGE_BYTES } from "../../src/ffi/mapping.ts";
 import { bindUnix, datagramSocket, sendByteTo, unixAddress } from "../../src/ffi/sockets.ts";
 import { expectCode } from "../support/errors.ts";
 import { Peer } from "../support/peer.ts";
@@ -27,6 +28,21 @@ describe("futex", () => {
     expect(futexWait(at, -1, 1e6)).toBe(FutexResult.timedOut);
     expect(() => futexWait(0, 0, 0)).toThrow(SystemError);
     words[index] = 0;
+  });
+
+  test("tells where a load would end the process", () => {
+    const fd = createMemfd("readable");
+    setFileSize(fd, 2 * PAGE_BYTES);
+    const mapping = mapPlain(fd, 0, 2 * PAGE_BYTES, true);
+    const second = mapping.address + PAGE_BYTES;
+    expect([isReadable(mapping.address), isReadable(second)]).toEqual([true, true]);
+    new Int32Array(mapping.buffer).fill(-1);
+    expect(isReadable(mapping.address)).toBe(true);
+    // A page past the end of its file is SIGBUS.
+    setFileSize(fd, PAGE_BYTES);
+    expect([isReadable(mapping.address), isReadable(second), isReadable(0)]).toEqual([true, false, false]);
+    mapping.release();
+    closeFile(fd);
   });
 
   test("another process wakes a sleeper through its own mapping", async () => {
