@@ -411,9 +411,33 @@ describe("module and devices", () => {
     module: { ...LOADED, buffers: [{ ...BUFFER, ...change }] },
   });
 
-  test("the other driver", () => {
-    const module = { ...LOADED, version: "5.5.0" };
-    expectCheck({ ...SERVER, module }, "module.loaded", "note", "not physring's driver");
+  describe("the other driver", () => {
+    const foreign = (change: Partial<BufferReport>, facts: Partial<DoctorFacts> = {}): DoctorFacts => {
+      const buffer = { ...BUFFER, memory: null, driverVersion: "4.7.0", mmapMode: 3, ...change };
+      return { ...SERVER, ...facts, module: { ...LOADED, version: null, buffers: [buffer] } };
+    };
+
+    test("is told by its devices' version", () => {
+      expectCheck(foreign({}), "module.loaded", "note", "u-dma-buf 4.7.0 is loaded", "not physring's driver");
+    });
+
+    test("its default mode is no fault of the parameters", () => {
+      expectCheck(foreign({}), "buffer.udmabuf0.mode", "note", "quirk_mmap_mode 3", "rmmod u-dma-buf");
+    });
+
+    test("its pages cannot be mapped without CMA", () => {
+      const mode = "buffer.udmabuf0.mode";
+      expectCheck(foreign({ mmapMode: 4 }), mode, "warning", "first page only", "without quirk_mmap_mode");
+      const memory = { ...SERVER.memory, CmaTotal: GIB };
+      expectCheck(foreign({ mmapMode: 4 }, { memory }), mode, "note", "quirk_mmap_mode 4");
+      expectCheck(withBuffer({ mmapMode: 4 }), mode, "note", "quirk_mmap_mode 4");
+    });
+
+    test("has no parameter that says coherent", () => {
+      const apart = foreign({ coherent: false }, { architecture: "arm64" });
+      expectCheck(apart, "buffer.udmabuf0.coherent", "note", "dma-coherent;");
+      expect(check(apart, "buffer.udmabuf0.coherent").fix.join()).not.toContain("udmabuf0_coherent");
+    });
   });
 
   test("a buffer: coherent or not, and why; modes; a device that is gone", () => {

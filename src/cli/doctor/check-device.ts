@@ -1,4 +1,5 @@
 /** The module, its buffers, who may open them, and the IOMMU. */
+import { MmapMode } from "../../memory/udmabuf-abi.ts";
 import { binaryBytes } from "../kmod/status.ts";
 import { installCommand } from "../system/distribution.ts";
 import type { BufferReport } from "../system/udmabuf.ts";
@@ -7,6 +8,7 @@ import { type Check, type CheckGroup, finding, ok } from "./check.ts";
 import type { DoctorFacts } from "./facts.ts";
 
 const EXAMPLE = "udmabuf0=64MiB";
+const OUR_DRIVER_FIX = "sudo rmmod u-dma-buf, then physring kmod build and load";
 
 function moduleCheck(facts: DoctorFacts): Check {
   const { module } = facts;
@@ -14,14 +16,16 @@ function moduleCheck(facts: DoctorFacts): Check {
   if (module !== null) {
     const isOurs =
       module.version?.includes("physring") ?? module.buffers.some(({ memory }) => memory !== null);
-    const text = `u-dma-buf ${module.version ?? ""} is loaded, ${module.buffers.length} buffers`;
+    // u-dma-buf's module has no version of its own, its devices have.
+    const version = module.version ?? module.buffers[0]?.driverVersion ?? "of unknown version";
+    const text = `u-dma-buf ${version} is loaded, ${module.buffers.length} buffers`;
     return isOurs
       ? ok(id, text)
       : finding(
           id,
           "note",
           `${text}; it is not physring's driver: no shared futexes, pagemap or sizes of 4 GiB`,
-          "sudo rmmod u-dma-buf, then physring kmod build and load",
+          OUR_DRIVER_FIX,
         );
   }
   return finding(
@@ -91,31 +95,47 @@ function bufferChecks(facts: DoctorFacts, buffer: BufferReport): Check[] {
           `${id}.coherent`,
           "note",
           `${name} is not coherent with the caches, ${because}: payload needs sync (the library does it)`,
-          ...coherentFix(name, facts),
+          ...coherentFix(buffer, facts),
         )
       : ok(`${id}.coherent`, `${name} is coherent with the caches, ${because}`),
   );
-  if (mmapMode !== null && mmapMode !== 5)
-    checks.push(
-      finding(
-        `${id}.mode`,
-        "note",
-        memory === "no-map"
-          ? `${name} has no page frames (no-map): wait words live in a sidecar, no pagemap, no O_DIRECT`
-          : `${name} is mapped with quirk_mmap_mode ${mmapMode}: wait words live in a sidecar, no pagemap or O_DIRECT with modes 1 to 3`,
-        memory === "no-map"
-          ? "in the node of its region, instead of no-map: reusable;"
-          : "load without quirk_mmap_mode (5 is the default of physring's driver)",
-      ),
-    );
+  if (mmapMode !== null && mmapMode !== 5) checks.push(modeCheck(`${id}.mode`, buffer, facts));
   return checks;
 }
 
-function coherentFix(name: string, { architecture }: DoctorFacts): string[] {
+/** Of a buffer that is not mapped in physring's way. */
+function modeCheck(id: string, { name, memory, mmapMode }: BufferReport, facts: DoctorFacts): Check {
+  if (memory === "no-map")
+    return finding(
+      id,
+      "note",
+      `${name} has no page frames (no-map): wait words live in a sidecar, no pagemap, no O_DIRECT`,
+      "in the node of its region, instead of no-map: reusable;",
+    );
+  const isForeign = memory === null;
+  if (isForeign && mmapMode === MmapMode.page && (facts.memory["CmaTotal"] ?? 0) === 0)
+    return finding(
+      id,
+      "warning",
+      `${name} is mapped with quirk_mmap_mode 4 and there is no CMA: u-dma-buf maps its first page only, so no region can be on it`,
+      "load u-dma-buf without quirk_mmap_mode",
+      `or ${OUR_DRIVER_FIX}`,
+    );
+  return finding(
+    id,
+    "note",
+    `${name} is mapped with quirk_mmap_mode ${mmapMode}: wait words live in a sidecar, no pagemap or O_DIRECT with modes 1 to 3`,
+    isForeign ? OUR_DRIVER_FIX : "load without quirk_mmap_mode (5 is the default of physring's driver)",
+  );
+}
+
+function coherentFix({ name, memory }: BufferReport, { architecture }: DoctorFacts): string[] {
   if (architecture !== "arm64") return [];
-  const parameter = /^udmabuf[0-7]$/.test(name)
-    ? [`only if the FPGA's port snoops the caches (ACP, HPC, CCI): modprobe u-dma-buf ${name}_coherent=1`]
-    : [];
+  // u-dma-buf has no such parameter.
+  const parameter =
+    memory !== null && /^udmabuf[0-7]$/.test(name)
+      ? [`only if the FPGA's port snoops the caches (ACP, HPC, CCI): modprobe u-dma-buf ${name}_coherent=1`]
+      : [];
   return [...parameter, "or in its device-tree node: dma-coherent;"];
 }
 
