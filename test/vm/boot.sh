@@ -5,7 +5,7 @@ COMPLAINTS='BUG:|WARNING:|KASAN|Oops|general protection|Kernel panic|suspicious 
 
 DEBUG_APPEND="panic_on_warn=0 loglevel=5 debug_pagealloc=on log_buf_len=16M"
 
-# Kernel arguments and devices beyond the ordinary.
+# Kernel arguments and devices beyond the ordinary.  scenario_arguments SCENARIO TARGET
 scenario_arguments() {
 	APPEND=
 	DEVICES=(-device edu,dma_mask=0xffffffffffffffff)
@@ -21,9 +21,12 @@ scenario_arguments() {
 	case $1 in
 	# What is zero is so because the module cleared it.
 	main) APPEND="init_on_alloc=0" ;;
-	iommu)
-		APPEND="intel_iommu=on"
-		DEVICES=(-device intel-iommu "${DEVICES[@]}")
+	iommu | upstream)
+		# Of a machine that has it as a device of its own.
+		if [[ $2 == x86_64-* ]]; then
+			APPEND="intel_iommu=on"
+			DEVICES=(-device intel-iommu "${DEVICES[@]}")
+		fi
 		;;
 	fpga)
 		SIMULATED_BOARD=true

@@ -70,16 +70,42 @@ checkpatch_module() {
 }
 
 # A driver that knows what u-dma-buf knows and no more, for the library's way with such: ours
-# without its own ioctls and attributes.  Into modules/upstream/.
-build_upstream() {
-	local work=$BUILD/upstream attributes='cpu_phys_addr|dma_addr|memory|instance_id'
+# without its own ioctls and attributes, and with a mode 4 of which only the first page can be
+# touched, as without CMA.  Into modules/stand-in/.
+build_stand_in() {
+	local work=$BUILD/stand-in attributes='cpu_phys_addr|dma_addr|memory|instance_id'
 	rm -rf "$work"
 	cp -a "$BUILD/kmod" "$work"
-	sed -i 's/^\tswitch (cmd) {/\tif (_IOC_NR(cmd) >= 0x40)\n\t\treturn -ENOTTY;\n&/' "$work/ioctl.c"
+	sed -i 's/^\tswitch (cmd) {/\tif (_IOC_NR(cmd) >= 0x40)\n\t\treturn -EINVAL;\n&/' "$work/ioctl.c"
+	sed -i '/^static vm_fault_t udb_page_fault/,/^}/s/vmf->pgoff >= m->nr_pages/vmf->pgoff > 0/' "$work/map.c"
 	sed -i -E "/&dev_attr_($attributes)\.attr,/d" "$work/device.c"
-	mkdir -p "$BUILD/root/modules/upstream"
-	if make -j"$(nproc)" -C "$HEADERS" M="$work" CONFIG_U_DMA_BUF=m "${MAKE_ARCH[@]}" modules >"$work.log" 2>&1; then
-		cp "$work/u-dma-buf.ko" "$BUILD/root/modules/upstream/"
+	make_driver stand-in CONFIG_U_DMA_BUF=m
+}
+
+# u-dma-buf itself, if $PHYSRING_UPSTREAM is a directory with its source, or with a u-dma-buf.ko for
+# this kernel.  Into modules/upstream/.
+build_upstream() {
+	local work=$BUILD/upstream
+	[ -n "${PHYSRING_UPSTREAM:-}" ] || return 0
+	rm -rf "$work"
+	mkdir -p "$work"
+	if [ -e "$PHYSRING_UPSTREAM/u-dma-buf.c" ]; then
+		cp "$PHYSRING_UPSTREAM"/*.[ch] "$work/"
+		echo 'obj-m := u-dma-buf.o' >"$work/Kbuild"
+		make_driver upstream
+	else
+		mkdir -p "$BUILD/root/modules/upstream"
+		cp "$PHYSRING_UPSTREAM/u-dma-buf.ko" "$BUILD/root/modules/upstream/"
+	fi
+}
+
+# make_driver NAME MAKE_ARGUMENTS...: of $BUILD/NAME, into modules/NAME/
+make_driver() {
+	local name=$1 work=$BUILD/$1
+	shift
+	mkdir -p "$BUILD/root/modules/$name"
+	if make -j"$(nproc)" -C "$HEADERS" M="$work" "${MAKE_ARCH[@]}" "$@" modules >"$work.log" 2>&1; then
+		cp "$work/u-dma-buf.ko" "$BUILD/root/modules/$name/"
 	else
 		cat "$work.log"
 		return 1
@@ -297,8 +323,11 @@ build_target() {
 	copy_bun "$target"
 	# Of kernels with modules; the debug kernel needs neither Bun nor its tools.
 	[ -z "$BUN" ] || [ -z "$IMAGE" ] || build_as_user "$target"
-	# Where scenario library runs.
-	[ -z "$BUN" ] || [[ $target != *-6.1 ]] || build_upstream
+	# Where scenarios library and upstream run.
+	if [ -n "$BUN" ] && [[ $target == *-6.1 ]]; then
+		build_stand_in
+		build_upstream
+	fi
 	build_initrd
 	echo "# $target: kernel $RELEASE, built in $((SECONDS - started)) s"
 }

@@ -105,7 +105,7 @@ boot_unchanged() {
 # boot_log TARGET SCENARIO MUTANT LOG
 boot_log() {
 	BUN=
-	scenario_arguments "$2"
+	scenario_arguments "$2" "$1"
 	SCRIPT=mutant
 	APPEND+=" mutant=$3"
 	[ "$3" = none ] || LIMIT_SECONDS=180

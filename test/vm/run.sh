@@ -10,8 +10,9 @@
 # --install-deps installs missing system packages with apt; without it a
 # missing package is named and the run is skipped.  Everything is cached in
 # ${PHYSRING_VM_CACHE:-~/.cache/physring/vm}.  PHYSRING_VM_JOBS (2) guests run at
-# once.  Exit status 0 means that all passed; the last line is "N passed, N failed,
-# N skipped".
+# once.  Scenario upstream is skipped unless PHYSRING_UPSTREAM is a directory with
+# u-dma-buf.c, or with a u-dma-buf.ko for the kernel.  Exit status 0 means that all
+# passed; the last line is "N passed, N failed, N skipped".
 set -euo pipefail
 
 VM_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -36,7 +37,7 @@ for argument; do
 	case $argument in
 	--install-deps) install_deps=true ;;
 	--verbose) verbose=true ;;
-	-*) sed -n '2,16s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 2 ;;
+	-*) sed -n '2,17s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 2 ;;
 	*) wanted+=("$argument") ;;
 	esac
 done
@@ -48,9 +49,9 @@ skipped=0
 # One target is a kernel; each of its scenarios is a boot, except of the tree, which is only built.  What runs
 # longest comes first.
 TARGETS=(x86_64-6.1 arm64-6.1 x86_64-6.12 arm64-6.12 tree-6.1 x86_64-debug)
-SCENARIOS_x86_64_6_1=(main library fpga iommu swiotlb large fuzz)
+SCENARIOS_x86_64_6_1=(main library upstream fpga iommu swiotlb large fuzz)
 SCENARIOS_x86_64_6_12=(smoke)
-SCENARIOS_arm64_6_1=(main devicetree devicetree-max library board)
+SCENARIOS_arm64_6_1=(main devicetree devicetree-max library upstream board)
 SCENARIOS_arm64_6_12=(smoke)
 SCENARIOS_tree_6_1=(x86_64 arm64)
 SCENARIOS_x86_64_debug=(debug-{fuzz,interface,lifetime,inject}{,-cma})
@@ -72,7 +73,13 @@ host_has() {
 run_target() {
 	local target=$1 scenario list="SCENARIOS_${1//[-.]/_}[@]" chosen=()
 	for scenario in "${!list}"; do
-		is_wanted "$target/$scenario" && chosen+=("$scenario")
+		is_wanted "$target/$scenario" || continue
+		if [ "$scenario" = upstream ] && [ -z "${PHYSRING_UPSTREAM:-}" ]; then
+			echo "SKIPPED $target/$scenario: PHYSRING_UPSTREAM names no directory with u-dma-buf's source"
+			skipped=$((skipped + 1))
+		else
+			chosen+=("$scenario")
+		fi
 	done
 	[ ${#chosen[@]} = 0 ] && return 0
 	if ! packages_ready "$target"; then
@@ -89,7 +96,7 @@ run_target() {
 	fi
 	build_target "$target"
 	for scenario in "${chosen[@]}"; do
-		scenario_arguments "$scenario"
+		scenario_arguments "$scenario" "$target"
 		if ! host_has "$MEMORY"; then
 			echo "SKIPPED $target/$scenario: this machine has no $MEMORY MiB to spare"
 			skipped=$((skipped + 1))

@@ -12,7 +12,7 @@ const MODES = [[], ["--fanout"], ["--policy", "drop-oldest"]];
 
 for (const mode of process.arch === "arm64" ? MODES.slice(0, 1) : MODES) {
   test(`physring demo --backend udmabuf ${mode.join(" ")}`, async () => {
-    const size = ["--frames", "20", "--size", "320x240", "--workers", "2"];
+    const size = ["--frames", "20", "--size", "160x120", "--workers", "2"];
     const demo = Bun.spawn([...COMMAND, "--backend", "udmabuf", ...size, ...mode], { stderr: "pipe" });
     const [output, errors] = await Promise.all([
       new Response(demo.stdout).text(),
