@@ -1,12 +1,10 @@
 /** The consuming end of records: read in place and release, or receive copies. */
-import { loadAfterFence } from "../memory/atomics.ts";
 import type { Condition } from "../ring/doorbell.ts";
 import { ClosedError, PeerDiedError, WaitTimeoutError } from "../ring/errors.ts";
-import { ownerParticipant } from "../ring/owner.ts";
 import { Participant } from "../ring/participant.ts";
+import { leaveRecords, ringRecordProducer } from "../ring/record-ends.ts";
 import { RecordReader } from "../ring/record-reader.ts";
 import type { RecordsGeometry } from "../ring/records-geometry.ts";
-import { RecordsLayout } from "../ring/records-layout.ts";
 import type { AwaitOptions, BlockOptions } from "../ring/ring.ts";
 import { type Attempt, attemptAsync } from "./attempt.ts";
 
@@ -65,8 +63,7 @@ export class RecordConsumer
 
   /** @internal Wakes the producer if it waits for room, or for consumers. */
   ringProducer(): void {
-    const owner = loadAfterFence(this.words, RecordsLayout.producerOwnerWord);
-    this.#participant?.ringer.ring(ownerParticipant(owner));
+    if (this.#participant !== null) ringRecordProducer(this.words, this.#participant.ringer);
   }
 
   /** A copy of the next record, which is given back; null when there is none now. @throws EvictedError, CorruptError */
@@ -189,8 +186,7 @@ export class RecordConsumer
     if (!this.#open) return;
     this.#open = false;
     this.#forgetRegion();
-    this.leave();
-    this.ringProducer();
+    if (this.#participant !== null) leaveRecords(this, this.words, this.#participant.ringer);
   }
 
   [Symbol.dispose](): void {

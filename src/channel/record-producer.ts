@@ -1,8 +1,9 @@
 /** The producing end of records: reserve → write in place → commit, or send. */
 import type { Condition } from "../ring/doorbell.ts";
 import { ArgumentError, BackpressureError, ClosedError, WaitTimeoutError } from "../ring/errors.ts";
-import { detachOwner, ownerParticipant } from "../ring/owner.ts";
+import { ownerParticipant } from "../ring/owner.ts";
 import type { Participant } from "../ring/participant.ts";
+import { endRecords } from "../ring/record-ends.ts";
 import { RecordWriter } from "../ring/record-writer.ts";
 import type { RecordsGeometry } from "../ring/records-geometry.ts";
 import { RecordsLayout } from "../ring/records-layout.ts";
@@ -202,9 +203,7 @@ export class RecordProducer extends RecordWriter implements Disposable, Waitable
     if (!this.#open) return;
     this.#open = false;
     this.#forgetRegion();
-    this.finishStream();
-    detachOwner(this.words, RecordsLayout.producerOwnerWord, this.#participant.index);
-    this.#participant.ringer.wakeAll();
+    endRecords(this, this.words, this.#participant.index, this.#participant.ringer);
   }
 
   [Symbol.dispose](): void {

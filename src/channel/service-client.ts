@@ -1,71 +1,47 @@
 /** A client of a service: sends requests, and gives each response to whoever asked. */
-import { loadAfterFence } from "../memory/atomics.ts";
 import { type Condition, MAX_TIMER_MS } from "../ring/doorbell.ts";
-import {
-  ArgumentError,
-  ClosedError,
-  RemoteError,
-  ServerGoneError,
-  WaitTimeoutError,
-} from "../ring/errors.ts";
-import { attachOwner, detachOwner, receiverOf } from "../ring/owner.ts";
+import { ArgumentError, ClosedError, RemoteError, WaitTimeoutError } from "../ring/errors.ts";
 import type { Participant } from "../ring/participant.ts";
-import { joinRecords } from "../ring/record-reader.ts";
-import { cursorOwnerWord, RecordsLayout } from "../ring/records-layout.ts";
 import type { AwaitOptions, BlockOptions } from "../ring/ring.ts";
+import { ServiceCaller } from "../ring/service-caller.ts";
 import type { ServiceGeometry, ServicePlace } from "../ring/service-geometry.ts";
 import { ServiceKind } from "../ring/service-layout.ts";
+import type { ServiceAddress, ServiceMessage } from "../ring/service-message.ts";
 import { Codec, type Shape } from "./codec.ts";
 import { RecordConsumer } from "./record-consumer.ts";
 import { RecordProducer } from "./record-producer.ts";
-import { type ServiceAddress, type ServiceMessage, ServiceWriter, takeMessage } from "./service-message.ts";
+import { ServiceWriter } from "./service-writer.ts";
 
-/** A request under way. */
-interface Call {
-  /** The server's stay at our place when the request was sent. */
-  readonly serverStay: number;
-  readonly settle: (response: unknown, error: unknown) => void;
-}
+/** Ends a call as its caller sees it. */
+type Settle = (result: unknown, error: unknown) => void;
 
 /** Requests under way of one client, those given up included. */
 const MOST_CALLS = 65536;
-
-/** The one cursor of requests and of responses. */
-const SERVER_WORD = cursorOwnerWord(0);
 
 export class ServiceClient<Request = unknown, Response = unknown> implements Disposable, Condition {
   /** See {@link Condition}. */
   readonly yieldsCpu = true;
   readonly #service: ServiceGeometry;
-  readonly #place: ServicePlace;
+  readonly #caller: ServiceCaller<RecordConsumer>;
   readonly #participant: Participant;
   readonly #codec: Codec;
   readonly #requests: ServiceWriter;
-  readonly #responses: RecordConsumer;
-  /** Our producer-owner word of the requests: tells our messages from those of earlier clients of this place. */
-  readonly #stay: number;
-  readonly #calls = new Map<number, Call>();
-  readonly #serverHere: Condition = { ready: () => !this.#open || this.#serverStay() !== 0 };
+  readonly #serverHere: Condition = { ready: () => !this.#open || this.#caller.serverStay() !== 0 };
   readonly #forgetRegion: () => void;
-  #correlation = 0;
   #pumping = false;
   #open = true;
 
   private constructor(
     service: ServiceGeometry,
-    place: ServicePlace,
+    caller: ServiceCaller<RecordConsumer>,
     participant: Participant,
     shapes: readonly Shape[],
-    stay: number,
-    responses: RecordConsumer,
   ) {
     this.#service = service;
-    this.#place = place;
+    this.#caller = caller;
     this.#participant = participant;
     this.#codec = new Codec(shapes);
-    this.#stay = stay;
-    this.#responses = responses;
-    this.#requests = new ServiceWriter(new RecordProducer(place.requests, participant), this.#codec);
+    this.#requests = new ServiceWriter(new RecordProducer(caller.place.requests, participant), this.#codec);
     this.#forgetRegion = service.region.onClose(() => this.close());
   }
 
@@ -76,22 +52,12 @@ export class ServiceClient<Request = unknown, Response = unknown> implements Dis
     participant: Participant,
     shapes: readonly Shape[],
   ): ServiceClient<Request, Response> | null {
-    const { words } = place.requests;
-    const stay = attachOwner(words, RecordsLayout.producerOwnerWord, participant.index);
-    if (stay === 0) return null;
-    try {
-      const join = (cursor: number, owner: number): RecordConsumer =>
-        new RecordConsumer(place.responses, participant, cursor, owner, { reconnect: true });
-      const responses = joinRecords(place.responses, participant.index, 0, join);
-      // Null: an evicted client has not let go yet.
-      if (responses !== null)
-        return new ServiceClient<Request, Response>(service, place, participant, shapes, stay, responses);
-    } catch (error) {
-      detachOwner(words, RecordsLayout.producerOwnerWord, participant.index);
-      throw error;
-    }
-    detachOwner(words, RecordsLayout.producerOwnerWord, participant.index);
-    return null;
+    const make = (cursor: number, owner: number): RecordConsumer =>
+      new RecordConsumer(place.responses, participant, cursor, owner, { reconnect: true });
+    const caller = ServiceCaller.occupy(service.name, place, participant.index, make);
+    return caller === null
+      ? null
+      : new ServiceClient<Request, Response>(service, caller, participant, shapes);
   }
 
   /** @internal Whose doorbell rings for this client. */
@@ -101,24 +67,18 @@ export class ServiceClient<Request = unknown, Response = unknown> implements Dis
 
   /** Index of this client's place. */
   get place(): number {
-    return this.#place.index;
+    return this.#caller.place.index;
   }
 
   /** Whether a server is there now. */
   get connected(): boolean {
     this.#participant.suspectDeath();
-    return this.#serverStay() !== 0;
+    return this.#caller.serverStay() !== 0;
   }
 
   /** Requests without a response yet. */
   get underWay(): number {
-    return this.#calls.size;
-  }
-
-  /** The server's owner word at our place; 0: there is none. */
-  #serverStay(): number {
-    const owner = loadAfterFence(this.#place.requests.words, SERVER_WORD);
-    return receiverOf(owner) < 0 ? 0 : owner;
+    return this.#caller.underWay;
   }
 
   /**
@@ -128,31 +88,32 @@ export class ServiceClient<Request = unknown, Response = unknown> implements Dis
   async call(value: Request, options: AwaitOptions = {}): Promise<Response> {
     const { signal } = options;
     const deadlineMs = performance.now() + (options.timeoutMs ?? Number.POSITIVE_INFINITY);
-    const serverStay = await this.#server(options);
-    const correlation = this.#nextCorrelation();
-    const response = new Promise<Response>((resolve, reject) => {
-      const settle = (result: unknown, error: unknown): void => {
-        clearTimeout(timer);
-        signal?.removeEventListener("abort", onAbort);
-        if (error === null) resolve(result as Response);
-        else reject(error);
-      };
-      const onAbort = (): void => settle(null, signal?.reason);
-      const leftMs = deadlineMs - performance.now();
-      const timer =
-        leftMs <= MAX_TIMER_MS
-          ? setTimeout(() => settle(null, this.#timeout(options)), Math.max(0, leftMs))
-          : undefined;
-      signal?.addEventListener("abort", onAbort);
-      this.#calls.set(correlation, { serverStay, settle });
-    });
-    response.catch(() => undefined); // it may fail before anybody awaits it
-    await this.#request(correlation, value, { ...options, timeoutMs: deadlineMs - performance.now() });
+    const { promise, resolve, reject } = Promise.withResolvers<Response>();
+    promise.catch(() => undefined); // it may fail before anybody awaits it
+    const settle = (result: unknown, error: unknown): void => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", onAbort);
+      if (error === null) resolve(result as Response);
+      else reject(error);
+    };
+    const onAbort = (): void => settle(null, signal?.reason);
+    let correlation = 0;
+    do {
+      await this.waitForServer(options);
+      correlation = this.#enrol(settle); // 0: it went again
+    } while (correlation === 0);
+    const leftMs = deadlineMs - performance.now();
+    const timer =
+      leftMs <= MAX_TIMER_MS
+        ? setTimeout(() => settle(null, this.#timeout(options)), Math.max(0, leftMs))
+        : undefined;
+    signal?.addEventListener("abort", onAbort);
+    await this.#request(correlation, value, settle, { ...options, timeoutMs: leftMs });
     void this.#pump();
-    return response;
+    return promise;
   }
 
-  async #request(correlation: number, value: Request, options: AwaitOptions): Promise<void> {
+  async #request(correlation: number, value: Request, settle: Settle, options: AwaitOptions): Promise<void> {
     try {
       await this.#requests.sendAsync(
         this.#address(correlation, ServiceKind.request),
@@ -161,8 +122,8 @@ export class ServiceClient<Request = unknown, Response = unknown> implements Dis
         () => this.#open,
       );
     } catch (error) {
-      this.#calls.get(correlation)?.settle(null, error);
-      this.#calls.delete(correlation);
+      this.#caller.forget(correlation);
+      settle(null, error);
     }
   }
 
@@ -176,13 +137,6 @@ export class ServiceClient<Request = unknown, Response = unknown> implements Dis
     const strategy = options.strategy ?? "spin-then-futex";
     const deadlineMs = performance.now() + (options.timeoutMs ?? Number.POSITIVE_INFINITY);
     const leftMs = (): number => Math.max(0, deadlineMs - performance.now());
-    let serverStay = 0;
-    while (serverStay === 0) {
-      if (!doorbell.block(this.#serverHere, leftMs(), strategy)) throw this.#timeout(options);
-      this.#assertOpen();
-      serverStay = this.#serverStay();
-    }
-    const correlation = this.#nextCorrelation();
     const outcome: { done: boolean; result: unknown; error: unknown } = {
       done: false,
       result: null,
@@ -193,14 +147,19 @@ export class ServiceClient<Request = unknown, Response = unknown> implements Dis
       outcome.result = result;
       outcome.error = error;
     };
-    this.#calls.set(correlation, { serverStay, settle });
+    let correlation = 0;
+    while (correlation === 0) {
+      if (!doorbell.block(this.#serverHere, leftMs(), strategy)) throw this.#timeout(options);
+      this.#assertOpen();
+      correlation = this.#enrol(settle);
+    }
     try {
       this.#requests.send(this.#address(correlation, ServiceKind.request), value, {
         ...options,
         timeoutMs: leftMs(),
       });
     } catch (error) {
-      this.#calls.delete(correlation);
+      this.#caller.forget(correlation);
       throw error;
     }
     for (this.#drain(); !outcome.done; this.#drain()) {
@@ -222,15 +181,6 @@ export class ServiceClient<Request = unknown, Response = unknown> implements Dis
     );
   }
 
-  /** The stay of a server that is there, waiting for one. */
-  async #server(options: AwaitOptions): Promise<number> {
-    for (;;) {
-      await this.waitForServer(options);
-      const stay = this.#serverStay();
-      if (stay !== 0) return stay; // else it went again
-    }
-  }
-
   /** Resolves when a server is there. @throws WaitTimeoutError, the signal's reason */
   async waitForServer(options: AwaitOptions = {}): Promise<void> {
     this.#assertOpen();
@@ -241,17 +191,25 @@ export class ServiceClient<Request = unknown, Response = unknown> implements Dis
   }
 
   #address(correlation: number, kind: number): ServiceAddress {
-    return { correlation, stay: this.#stay, kind };
+    return { correlation, stay: this.#caller.stay, kind };
   }
 
-  #nextCorrelation(): number {
-    if (this.#calls.size >= MOST_CALLS)
+  /** Begins a call, to be sent at once: its correlation, 0 when there is no server now. */
+  #enrol(settle: Settle): number {
+    if (this.underWay >= MOST_CALLS)
       throw new ArgumentError(
         `service ${this.#service.name}: ${MOST_CALLS} requests are under way; await some of them`,
       );
-    do this.#correlation = (this.#correlation + 1) | 0;
-    while (this.#calls.has(this.#correlation));
-    return this.#correlation;
+    return this.#caller.enrol((answer, error) => {
+      if (answer === null) settle(null, error);
+      else this.#conclude(answer, settle);
+    });
+  }
+
+  #conclude(answer: ServiceMessage, settle: Settle): void {
+    if (answer.error !== null) settle(null, answer.error);
+    else if (answer.kind === ServiceKind.failure) settle(null, this.#remoteError(answer.value));
+    else settle(answer.value, null);
   }
 
   #timeout(options: { readonly timeoutMs?: number }): WaitTimeoutError {
@@ -260,11 +218,7 @@ export class ServiceClient<Request = unknown, Response = unknown> implements Dis
 
   /** For {@link waitAny}: a response came, the server of a request under way is gone, or nothing is under way (any more). */
   ready(): boolean {
-    if (!this.#open || this.#calls.size === 0) return true;
-    if (this.#responses.hasNextOrAsk(this.#participant.index, false)) return true;
-    const serverStay = this.#serverStay();
-    for (const call of this.#calls.values()) if (call.serverStay !== serverStay) return true;
-    return false;
+    return !this.#open || this.underWay === 0 || this.#caller.hasNews(this.#participant.index);
   }
 
   /** Gives out responses as long as requests are under way. A call that was given up stays until its response came. */
@@ -272,47 +226,22 @@ export class ServiceClient<Request = unknown, Response = unknown> implements Dis
     if (this.#pumping) return;
     this.#pumping = true;
     try {
-      for (this.#drain(); this.#calls.size > 0; this.#drain())
+      for (this.#drain(); this.underWay > 0; this.#drain())
         await this.#participant.doorbell.wait(this, Number.POSITIVE_INFINITY);
     } catch (error) {
-      this.#failAll(error);
+      this.#caller.failAll(error);
     } finally {
       this.#pumping = false;
     }
   }
 
   #drain(): void {
-    if (!this.#open) return;
-    // Before the responses are read: what a server sent before it went is there.
-    const serverStay = this.#serverStay();
-    for (let message = takeMessage(this.#responses, this.#codec); message !== null; ) {
-      this.#settle(message);
-      message = takeMessage(this.#responses, this.#codec);
-    }
-    for (const [correlation, call] of this.#calls) {
-      if (call.serverStay === serverStay) continue;
-      this.#calls.delete(correlation);
-      call.settle(null, new ServerGoneError(this.#service.name));
-    }
-  }
-
-  #settle(message: ServiceMessage): void {
-    const call = this.#calls.get(message.correlation);
-    if (message.stay !== this.#stay || call === undefined) return; // to an earlier client of this place
-    this.#calls.delete(message.correlation);
-    if (message.error !== null) call.settle(null, message.error);
-    else if (message.kind === ServiceKind.failure) call.settle(null, this.#remoteError(message.value));
-    else call.settle(message.value, null);
+    if (this.#open) this.#caller.collect(this.#codec);
   }
 
   #remoteError(failure: unknown): RemoteError {
     const { message, code } = (failure ?? {}) as { message?: unknown; code?: unknown };
     return new RemoteError(this.#service.name, String(message), typeof code === "string" ? code : null);
-  }
-
-  #failAll(error: unknown): void {
-    for (const call of this.#calls.values()) call.settle(null, error);
-    this.#calls.clear();
   }
 
   #assertOpen(): void {
@@ -325,8 +254,8 @@ export class ServiceClient<Request = unknown, Response = unknown> implements Dis
     if (!this.#open) return;
     this.#open = false;
     this.#forgetRegion();
-    this.#failAll(new ArgumentError(`this client of service ${this.#service.name} was closed`));
-    this.#responses.close();
+    this.#caller.failAll(new ArgumentError(`this client of service ${this.#service.name} was closed`));
+    this.#caller.responses.close();
     this.#requests.tx.close();
   }
 

@@ -1,19 +1,24 @@
 /** The server of a service: takes requests of all clients in turn, and answers. */
-import { loadAcquire } from "../memory/atomics.ts";
-import { addToCounter } from "../ring/counters.ts";
 import type { Condition } from "../ring/doorbell.ts";
-import { ArgumentError, ClosedError, WaitTimeoutError } from "../ring/errors.ts";
+import { ArgumentError, ClosedError, InUseError, WaitTimeoutError } from "../ring/errors.ts";
 import { detachOwner } from "../ring/owner.ts";
 import type { Participant } from "../ring/participant.ts";
-import { RecordsLayout } from "../ring/records-layout.ts";
 import type { AwaitOptions, BlockOptions } from "../ring/ring.ts";
+import {
+  type DeskFitter,
+  isClientHere,
+  openDesk,
+  type ServiceDesk,
+  ServiceDesks,
+} from "../ring/service-desks.ts";
 import type { ServiceGeometry, ServicePlace } from "../ring/service-geometry.ts";
 import { ServiceKind, ServiceLayout } from "../ring/service-layout.ts";
+import type { ServiceAddress, ServiceMessage } from "../ring/service-message.ts";
 import { type Attempt, attemptAsync, attemptBlocking } from "./attempt.ts";
 import { Codec, type Shape } from "./codec.ts";
-import type { RecordConsumer } from "./record-consumer.ts";
-import { Records } from "./records.ts";
-import { type ServiceMessage, ServiceWriter, takeMessage } from "./service-message.ts";
+import { RecordConsumer } from "./record-consumer.ts";
+import { RecordProducer } from "./record-producer.ts";
+import { ServiceWriter } from "./service-writer.ts";
 
 /** How {@link ServiceServer.serve} works. */
 export interface ServeOptions {
@@ -44,12 +49,7 @@ export function readServiceCounters(words: Int32Array): ServiceCounters {
 
 const DEFAULT_CONCURRENCY = 64;
 
-/** One place as the server has it. */
-interface Desk {
-  readonly place: ServicePlace;
-  readonly requests: RecordConsumer;
-  readonly responses: ServiceWriter;
-}
+type Desk = ServiceDesk<RecordConsumer, ServiceWriter>;
 
 /** A request. Answer it once, with {@link reply} or {@link fail}; both are false when its client is gone. */
 export class ServiceRequest<Request = unknown, Response = unknown> {
@@ -112,9 +112,8 @@ export class ServiceServer<Request = unknown, Response = unknown>
   readonly participant: Participant;
   readonly #service: ServiceGeometry;
   readonly #codec: Codec;
-  readonly #desks: readonly Desk[];
+  readonly #desks: ServiceDesks<RecordConsumer, ServiceWriter>;
   readonly #forgetRegion: () => void;
-  #turn = 0;
   #open = true;
 
   /** @internal Use {@link Service.server}: the caller owns the server-owner word. */
@@ -124,7 +123,7 @@ export class ServiceServer<Request = unknown, Response = unknown>
     this.#codec = new Codec(shapes);
     this.#forgetRegion = service.region.onClose(() => this.close());
     const desks: Desk[] = [];
-    this.#desks = desks;
+    this.#desks = new ServiceDesks(service, desks);
     try {
       for (const place of service.places) desks.push(this.#openDesk(place));
     } catch (error) {
@@ -133,12 +132,17 @@ export class ServiceServer<Request = unknown, Response = unknown>
     }
   }
 
-  /** Responses first: a client that sees its requests served can be answered. */
   #openDesk(place: ServicePlace): Desk {
-    const { region } = this.#service;
-    const responses = Records.at(region, place.responses).producer();
-    const requests = Records.at(region, place.requests).consumer({ reconnect: true });
-    return { place, requests, responses: new ServiceWriter(responses, this.#codec) };
+    const { participant } = this;
+    const fitter: DeskFitter<RecordConsumer, ServiceWriter> = {
+      writer: ({ responses }) => new ServiceWriter(new RecordProducer(responses, participant), this.#codec),
+      reader: ({ requests }, cursor, owner) =>
+        new RecordConsumer(requests, participant, cursor, owner, { reconnect: true }),
+    };
+    const desk = openDesk(place, participant.index, participant.ringer, fitter);
+    if (desk === null)
+      throw new InUseError(`place ${place.index} of service ${this.#service.name}`, "make the service anew");
+    return desk;
   }
 
   get counters(): ServiceCounters {
@@ -147,39 +151,19 @@ export class ServiceServer<Request = unknown, Response = unknown>
 
   /** A request is there; if not, every client is asked for a wake-up. */
   ready(): boolean {
-    if (!this.#open) return true;
-    const { index } = this.participant;
-    let ready = false;
-    // Every one is asked, whatever the others say: this look may be the last before sleeping.
-    for (const { requests } of this.#desks) if (requests.hasNextOrAsk(index, false)) ready = true;
-    return ready;
+    return !this.#open || this.#desks.anyWaits(this.participant.index);
   }
 
   /** The next request, taking clients in turn; null when there is none now. Requests of clients that are gone are skipped. */
   tryReceive(): ServiceRequest<Request, Response> | null {
     this.#assertOpen();
-    for (let i = 0; i < this.#desks.length; i++) {
-      const index = (this.#turn + i) % this.#desks.length;
-      const desk = this.#desks[index]!;
-      for (let message = takeMessage(desk.requests, this.#codec); message !== null; ) {
-        this.#turn = index + 1;
-        const request = this.#accept(desk, message);
-        if (request !== null) return request;
-        message = takeMessage(desk.requests, this.#codec);
-      }
+    for (;;) {
+      const taken = this.#desks.takeRequest(this.#codec);
+      if (taken === null) return null;
+      const request = new ServiceRequest<Request, Response>(this, taken.desk, taken.message);
+      if (taken.message.error === null) return request;
+      void request.fail(taken.message.error);
     }
-    return null;
-  }
-
-  #accept(desk: Desk, message: ServiceMessage): ServiceRequest<Request, Response> | null {
-    if (!isHere(desk.place, message.stay)) {
-      this.#count(ServiceLayout.skippedWord);
-      return null;
-    }
-    const request = new ServiceRequest<Request, Response>(this, desk.place.index, message);
-    if (message.error === null) return request;
-    void request.fail(message.error);
-    return null;
   }
 
   get #next(): Attempt<ServiceRequest<Request, Response>> {
@@ -257,26 +241,22 @@ export class ServiceServer<Request = unknown, Response = unknown>
   /** @internal Sends an answer to whoever asked, if it is still there. */
   async deliver(
     index: number,
-    address: { readonly correlation: number; readonly stay: number; readonly kind: number },
+    address: ServiceAddress,
     value: unknown,
     options: AwaitOptions,
   ): Promise<boolean> {
     this.#assertOpen();
-    const desk = this.#desks[index]!;
+    const { place, responses } = this.#desks.all[index]!;
     try {
-      const sent = await desk.responses.sendAsync(address, value, options, () =>
-        isHere(desk.place, address.stay),
+      const sent = await responses.sendAsync(address, value, options, () =>
+        isClientHere(place, address.stay),
       );
-      this.#count(sent ? ServiceLayout.answeredWord : ServiceLayout.skippedWord);
+      this.#desks.tally(sent ? ServiceLayout.answeredWord : ServiceLayout.skippedWord);
       return sent;
     } catch (error) {
-      if (error instanceof WaitTimeoutError) this.#count(ServiceLayout.undeliveredWord);
+      if (error instanceof WaitTimeoutError) this.#desks.tally(ServiceLayout.undeliveredWord);
       throw error;
     }
-  }
-
-  #count(word: number): void {
-    addToCounter(this.#service.words, word);
   }
 
   #assertOpen(): void {
@@ -289,7 +269,7 @@ export class ServiceServer<Request = unknown, Response = unknown>
     if (!this.#open) return;
     this.#open = false;
     this.#forgetRegion();
-    for (const { requests, responses } of this.#desks) {
+    for (const { requests, responses } of this.#desks.all) {
       requests.close();
       responses.tx.close();
     }
@@ -299,9 +279,4 @@ export class ServiceServer<Request = unknown, Response = unknown>
   [Symbol.dispose](): void {
     this.close();
   }
-}
-
-/** Whether the client of this stay still has its place. */
-function isHere(place: ServicePlace, stay: number): boolean {
-  return loadAcquire(place.requests.words, RecordsLayout.producerOwnerWord) === stay;
 }

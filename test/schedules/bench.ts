@@ -39,6 +39,10 @@ export interface Coroutines {
   readonly owner: Loose;
   readonly recordWriter: Loose;
   readonly recordReader: Loose;
+  readonly recordEnds: Loose;
+  readonly serviceMessage: Loose;
+  readonly serviceCaller: Loose;
+  readonly serviceDesks: Loose;
 }
 
 export async function loadCoroutines(outputs: ReadonlyMap<string, string>): Promise<Coroutines> {
@@ -61,6 +65,10 @@ export async function loadCoroutines(outputs: ReadonlyMap<string, string>): Prom
     owner: await load("owner"),
     recordWriter: await load("record-writer"),
     recordReader: await load("record-reader"),
+    recordEnds: await load("record-ends"),
+    serviceMessage: await load("service-message"),
+    serviceCaller: (await load("service-caller")).ServiceCaller,
+    serviceDesks: await load("service-desks"),
   };
 }
 

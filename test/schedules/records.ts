@@ -44,6 +44,16 @@ function wordOf(sequence: number, i: number): number {
   return (Math.imul(sequence, 8191) + i + 1) | 0;
 }
 
+/** As after very many messages: the next record has this position and sequence. */
+export function startAt({ words, maxConsumers }: RecordsGeometry, position: number, sequence: number): void {
+  words[RecordsLayout.tailWord] = position;
+  words[RecordsLayout.firstMarkWord] = position;
+  words[RecordsLayout.firstMarkWord + RecordsLayout.markSequenceWord] = sequence;
+  words[RecordsLayout.claimWord] = position;
+  words[RecordsLayout.epochWord] = position >>> 31;
+  for (let k = 0; k < maxConsumers; k++) words[cursorPositionWord(k)] = position - 1;
+}
+
 export class RecordsBench {
   readonly region = new PlainRegion();
   readonly records: RecordsGeometry;
@@ -67,16 +77,9 @@ export class RecordsBench {
     this.#initial = this.region.memory.slice();
   }
 
-  /** As after very many messages: the next record has this position and sequence. */
   reset(position: number, sequence: number): void {
     this.region.memory.set(this.#initial);
-    const { words } = this.records;
-    words[RecordsLayout.tailWord] = position;
-    words[RecordsLayout.firstMarkWord] = position;
-    words[RecordsLayout.firstMarkWord + RecordsLayout.markSequenceWord] = sequence;
-    words[RecordsLayout.claimWord] = position;
-    words[RecordsLayout.epochWord] = position >>> 31;
-    for (let k = 0; k < this.records.maxConsumers; k++) words[cursorPositionWord(k)] = position - 1;
+    startAt(this.records, position, sequence);
   }
 
   /** Makes a participant live, as joining does under its life lock. */
@@ -157,9 +160,7 @@ class Run {
       if (this.schedule.pick(3) > 0) yield* tx.publish();
       if (this.bench.scenario.evicts === "once") yield* pause();
     }
-    yield* tx.finishStream();
-    yield* code.owner.detachOwner(records.words, RecordsLayout.producerOwnerWord, PRODUCER);
-    this.#ringer.wakeAll();
+    yield* code.recordEnds.endRecords(tx, records.words, PRODUCER, this.#ringer);
   }
 
   /** No room: evicts somebody, or sleeps until a consumer rings. A doorbell: armed, looked again, asleep. */
@@ -211,8 +212,7 @@ class Run {
       }
       try {
         yield* this.stay(reader, index, fromTheStart && stay === 0);
-        yield* reader.leave();
-        this.#ringer.ring(PRODUCER);
+        yield* this.bench.code.recordEnds.leaveRecords(reader, this.bench.records.words, this.#ringer);
         if (fromTheStart) return;
       } catch (error) {
         if (!(error instanceof EvictedError)) throw error;

@@ -17,6 +17,8 @@ import { QueueBench, type QueueScenario, runQueue } from "./queue.ts";
 import { QUEUE_MANY_MUTATIONS, QUEUE_ONE_MUTATIONS, QUEUE_STALL_MUTATIONS } from "./queue-mutations.ts";
 import { RECORD_MUTATIONS } from "./record-mutations.ts";
 import { RecordsBench, type RecordsScenario, runRecords } from "./records.ts";
+import { SERVICE_MUTATIONS } from "./service-mutations.ts";
+import { runServices, ServicesBench, type ServicesScenario } from "./services.ts";
 import { runSpsc, SpscBench, type SpscScenario } from "./spsc.ts";
 import type { Bound } from "./systematic.ts";
 
@@ -80,6 +82,16 @@ function records(scenario: RecordsScenario): Scenario {
   };
 }
 
+function services(scenario: ServicesScenario): Scenario {
+  return {
+    name: scenario.name,
+    runner: (code) => {
+      const bench = new ServicesBench(code, scenario);
+      return (model, director) => runServices(bench, model, director);
+    },
+  };
+}
+
 function cell(scenario: CellScenario): Scenario {
   return {
     name: scenario.name,
@@ -139,6 +151,16 @@ const HISTORY = { ...LANES, delivery: "all", history: 2, blocks: 5, turnover: 3 
 /** The producer loans again at once what falls out of the history, while consumers that join again and again are stopped anywhere. */
 const TIGHT = { turnover: 2, history: 1, blocks: 2, frames: 12, deaths: 0, stops: 60 } as const;
 const STALL = { producers: 1, messages: 3, deaths: 1, patience: 1, policy: "block", evicts: true } as const;
+const SERVICE = {
+  places: 2,
+  clients: 2,
+  calls: 1,
+  valueBytes: 16,
+  deaths: 2,
+  evicts: false,
+  restless: false,
+} as const;
+const LARGE = { places: 1, clients: 1, calls: 3, valueBytes: 2000, evicts: true } as const;
 const PAIR = { producers: 2, messages: 1, deaths: 1 } as const;
 
 export const TOPOLOGIES: readonly Topology[] = [
@@ -321,5 +343,23 @@ export const TOPOLOGIES: readonly Topology[] = [
     scenarios: [cell({ name: "two readers, two deaths", readers: 2, values: 7, deaths: 2 })],
     small: [small(cell({ name: "one reader", readers: 1, values: 5, deaths: 1 }), ...COMMON)],
     mutations: CELL_MUTATIONS,
+  },
+  {
+    name: "services",
+    scenarios: [
+      services({ ...SERVICE, name: "a place for each" }),
+      services({ ...SERVICE, name: "one place, they come and go", places: 1, restless: true }),
+      services({ ...SERVICE, ...LARGE, name: "no room, evicted" }),
+    ],
+    small: [
+      small(
+        services({ ...SERVICE, name: "one call", places: 1, clients: 1, deaths: 1 }),
+        ["sc", 1, 0, 0, 0],
+        ["sc", 0, 0, 1, 0],
+        ["tso", 1, 1, 0, 0],
+        ["arm", 1, 1, 0, 0],
+      ),
+    ],
+    mutations: SERVICE_MUTATIONS,
   },
 ];

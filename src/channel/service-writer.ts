@@ -1,20 +1,11 @@
-/** One message of a service in a record: a header, then a MessagePack value (PROTOCOL.md §14). */
-import { loadHint, storePlain } from "../memory/atomics.ts";
+/** Writes messages of a service, a header and a MessagePack value each (PROTOCOL.md §14), into the records of one place. */
 import type { AwaitOptions, BlockOptions } from "../ring/ring.ts";
 import { ServiceHeader } from "../ring/service-layout.ts";
+import { type ServiceAddress, writeServiceHeader } from "../ring/service-message.ts";
 import type { Codec } from "./codec.ts";
 import { RecordPacker } from "./message-producer.ts";
-import type { RecordConsumer } from "./record-consumer.ts";
 import type { RecordProducer } from "./record-producer.ts";
 
-/** What stands before the value. */
-export interface ServiceAddress {
-  readonly correlation: number;
-  readonly stay: number;
-  readonly kind: number;
-}
-
-/** Writes messages into the records of one place. */
 export class ServiceWriter {
   readonly tx: RecordProducer;
   readonly #codec: Codec;
@@ -30,7 +21,7 @@ export class ServiceWriter {
   trySend(address: ServiceAddress, value: unknown): boolean {
     const length = this.#packer.tryPack(ServiceHeader.sizeBytes, value);
     if (length < 0) return false;
-    this.#writeHeader(address);
+    writeServiceHeader(this.tx, address);
     this.tx.commit(length);
     return true;
   }
@@ -67,49 +58,8 @@ export class ServiceWriter {
   }
 
   #write(address: ServiceAddress, packed: Uint8Array): void {
-    this.#writeHeader(address);
+    writeServiceHeader(this.tx, address);
     this.tx.bytes.set(packed, this.tx.offset + ServiceHeader.sizeBytes);
     this.tx.commit(ServiceHeader.sizeBytes + packed.length);
   }
-
-  #writeHeader(address: ServiceAddress): void {
-    const { data, word } = this.tx;
-    storePlain(data, word + ServiceHeader.correlationWord, address.correlation);
-    storePlain(data, word + ServiceHeader.stayWord, address.stay);
-    storePlain(data, word + ServiceHeader.kindWord, address.kind);
-    storePlain(data, word + ServiceHeader.kindWord + 1, 0);
-  }
-}
-
-/** A message as it was taken. `error`: its value could not be decoded. */
-export interface ServiceMessage extends ServiceAddress {
-  readonly value: unknown;
-  readonly error: unknown;
-}
-
-/** Takes the next message and gives its record back; null when there is none now, or what came is too short to be one. */
-export function takeMessage(rx: RecordConsumer, codec: Codec): ServiceMessage | null {
-  while (rx.next()) {
-    if (rx.length < ServiceHeader.sizeBytes) {
-      rx.release();
-      continue;
-    }
-    const { data, word, bytes, offset, length } = rx;
-    const message = {
-      correlation: loadHint(data, word + ServiceHeader.correlationWord),
-      stay: loadHint(data, word + ServiceHeader.stayWord),
-      kind: loadHint(data, word + ServiceHeader.kindWord),
-      value: undefined as unknown,
-      error: null as unknown,
-    };
-    try {
-      message.value = codec.unpack(bytes, offset + ServiceHeader.sizeBytes, offset + length);
-    } catch (error) {
-      message.error = error;
-    }
-    // Throws when our place was taken: what was read may be torn then.
-    rx.release();
-    return message;
-  }
-  return null;
 }
