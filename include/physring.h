@@ -996,11 +996,16 @@ static inline int physring_join(physring_region *region, const char *label) {
   return dead > 0 ? PHYSRING_ERR_OWNER_DEAD : PHYSRING_ERR_PARTICIPANT_LIMIT;
 }
 
-/* CAS (g, me) -> (g + 1, nobody); nothing when the word does not name us. */
+/*
+ * CAS (g, me) -> (g + 1, nobody); nothing when the word does not name us. Whoever evicts us meanwhile makes the word busy, once: then again.
+ */
 static inline void physring_detach_(const physring_region *region, uint32_t *owner_word) {
-  uint32_t owner = physring_load_acquire_(owner_word);
-  if ((int)(owner & PHYSRING_OWNER_PARTICIPANT_MASK) != region->participant + 1) return;
-  physring_cas_(owner_word, owner, ((owner >> PHYSRING_GENERATION_SHIFT) + 1) << PHYSRING_GENERATION_SHIFT);
+  for (int attempt = 0; attempt < 4; attempt++) {
+    uint32_t owner = physring_load_acquire_(owner_word);
+    if ((int)(owner & PHYSRING_OWNER_PARTICIPANT_MASK) != region->participant + 1) return;
+    uint32_t vacant = ((owner >> PHYSRING_GENERATION_SHIFT) + 1) << PHYSRING_GENERATION_SHIFT;
+    if (physring_cas_(owner_word, owner, vacant)) return;
+  }
 }
 
 /* Defined in physring_records.h. */

@@ -43,12 +43,19 @@ export function markBusy(words: Int32Array, index: number, owner: number): boole
   return compareAndSwap(words, index, owner, owner | OwnerWord.busyBit);
 }
 
+/** Whoever evicts the participant meanwhile makes the word busy, once; more changes than that are nonsense. */
+const DETACH_ATTEMPTS = 4;
+
 /**
  * CAS from (g, participant, busy or not) to (g + 1, nobody). SYNC lane-dead: the sender's second read of the owner word observes
  * this. False when the word no longer names the participant: then somebody did it already.
  */
 export function detachOwner(words: Int32Array, index: number, participant: number): boolean {
-  const owner = loadAcquire(words, index);
-  if ((owner & OwnerWord.participantMask) !== participant + 1) return false;
-  return compareAndSwap(words, index, owner, (generationOf(owner) + 1) << OwnerWord.generationShift);
+  for (let attempt = 0; attempt < DETACH_ATTEMPTS; attempt++) {
+    const owner = loadAcquire(words, index);
+    if ((owner & OwnerWord.participantMask) !== participant + 1) return false;
+    const vacant = (generationOf(owner) + 1) << OwnerWord.generationShift;
+    if (compareAndSwap(words, index, owner, vacant)) return true;
+  }
+  return false;
 }

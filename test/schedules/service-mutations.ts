@@ -87,6 +87,13 @@ export const SERVICE_MUTATIONS: readonly NamedMutation[] = [
     to: "",
   },
   {
+    what: "evicted while it leaves: its cursor stays taken",
+    where: "no room, evicted",
+    file: "src/ring/owner.ts",
+    from: "const DETACH_ATTEMPTS = 4;",
+    to: "const DETACH_ATTEMPTS = 1;",
+  },
+  {
     what: "recovery leaves the responses of the dead",
     file: RECOVERY,
     from: "detachRecords(responses, participant);",
