@@ -1,8 +1,9 @@
 /** Trying until something succeeds, asleep in between: the one loop behind every waiting call of a channel. */
-import type { Condition } from "../ring/doorbell.ts";
+
 import { WaitTimeoutError } from "../ring/errors.ts";
 import type { Participant } from "../ring/participant.ts";
 import type { AwaitOptions, BlockOptions } from "../ring/ring.ts";
+import type { Condition } from "../ring/sleeper.ts";
 
 /** What is waited for. `undefined` from `attempt`: not yet. */
 export interface Attempt<T> {

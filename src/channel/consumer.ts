@@ -1,10 +1,10 @@
 /** The consuming end of a channel: receive → read → release. */
 import type { ChannelGeometry } from "../ring/channel-geometry.ts";
-import type { Condition } from "../ring/doorbell.ts";
 import { ArgumentError, ClosedError, PeerDiedError } from "../ring/errors.ts";
 import { LaneReceiver } from "../ring/lane-receiver.ts";
 import { Participant } from "../ring/participant.ts";
 import type { AwaitOptions, BlockOptions } from "../ring/ring.ts";
+import type { Condition } from "../ring/sleeper.ts";
 import { type Attempt, attemptAsync, attemptBlocking } from "./attempt.ts";
 import { Frame } from "./frame.ts";
 

@@ -1,7 +1,8 @@
 /** The consuming end of a message channel: values are unpacked from the record that carries them. */
-import type { Condition } from "../ring/doorbell.ts";
+
 import type { Participant } from "../ring/participant.ts";
 import type { AwaitOptions, BlockOptions } from "../ring/ring.ts";
+import type { Condition } from "../ring/sleeper.ts";
 import { type Attempt, attemptAsync, attemptBlocking } from "./attempt.ts";
 import type { Codec } from "./codec.ts";
 import type { RecordConsumer } from "./record-consumer.ts";

@@ -1,6 +1,5 @@
 /** The producing end of a channel: loan → fill → send. */
 import type { ChannelGeometry } from "../ring/channel-geometry.ts";
-import type { Condition } from "../ring/doorbell.ts";
 import { ArgumentError, BackpressureError, ClosedError, WaitTimeoutError } from "../ring/errors.ts";
 import { FreeBlock } from "../ring/free-block.ts";
 import { LaneSender } from "../ring/lane-sender.ts";
@@ -8,6 +7,7 @@ import { ChannelLayout, RingLayout } from "../ring/layout.ts";
 import { Participant } from "../ring/participant.ts";
 import type { AwaitOptions, BlockOptions } from "../ring/ring.ts";
 import { type SendObserver, SendResult } from "../ring/send-result.ts";
+import type { Condition } from "../ring/sleeper.ts";
 import type { Waitable } from "../ring/wait-any.ts";
 import { type Attempt, attemptAsync, attemptBlocking } from "./attempt.ts";
 import { Frame } from "./frame.ts";

@@ -1,11 +1,12 @@
 /** The consuming end of records: read in place and release, or receive copies. */
-import type { Condition } from "../ring/doorbell.ts";
+
 import { ClosedError, PeerDiedError, WaitTimeoutError } from "../ring/errors.ts";
 import { Participant } from "../ring/participant.ts";
 import { leaveRecords, ringRecordProducer } from "../ring/record-ends.ts";
 import { RecordReader } from "../ring/record-reader.ts";
 import type { RecordsGeometry } from "../ring/records-geometry.ts";
 import type { AwaitOptions, BlockOptions } from "../ring/ring.ts";
+import type { Condition } from "../ring/sleeper.ts";
 import { type Attempt, attemptAsync } from "./attempt.ts";
 
 /** How a consumer starts, and how it takes the end of its producer. */

@@ -1,5 +1,5 @@
 /** The producing end of records: reserve → write in place → commit, or send. */
-import type { Condition } from "../ring/doorbell.ts";
+
 import { ArgumentError, BackpressureError, ClosedError, WaitTimeoutError } from "../ring/errors.ts";
 import { ownerParticipant } from "../ring/owner.ts";
 import type { Participant } from "../ring/participant.ts";
@@ -8,6 +8,7 @@ import { RecordWriter } from "../ring/record-writer.ts";
 import type { RecordsGeometry } from "../ring/records-geometry.ts";
 import { RecordsLayout } from "../ring/records-layout.ts";
 import type { AwaitOptions, BlockOptions } from "../ring/ring.ts";
+import type { Condition } from "../ring/sleeper.ts";
 import { StallWatch } from "../ring/stall-watch.ts";
 import type { Waitable } from "../ring/wait-any.ts";
 import { type Attempt, attemptAsync, attemptBlocking } from "./attempt.ts";

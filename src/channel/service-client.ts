@@ -1,5 +1,5 @@
 /** A client of a service: sends requests, and gives each response to whoever asked. */
-import { type Condition, MAX_TIMER_MS } from "../ring/doorbell.ts";
+import { MAX_TIMER_MS } from "../ring/doorbell.ts";
 import { ArgumentError, ClosedError, RemoteError, WaitTimeoutError } from "../ring/errors.ts";
 import type { Participant } from "../ring/participant.ts";
 import type { AwaitOptions, BlockOptions } from "../ring/ring.ts";
@@ -7,6 +7,7 @@ import { ServiceCaller } from "../ring/service-caller.ts";
 import type { ServiceGeometry, ServicePlace } from "../ring/service-geometry.ts";
 import { ServiceKind } from "../ring/service-layout.ts";
 import type { ServiceAddress, ServiceMessage } from "../ring/service-message.ts";
+import type { Condition } from "../ring/sleeper.ts";
 import { Codec, type Shape } from "./codec.ts";
 import { RecordConsumer } from "./record-consumer.ts";
 import { RecordProducer } from "./record-producer.ts";

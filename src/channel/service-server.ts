@@ -1,5 +1,5 @@
 /** The server of a service: takes requests of all clients in turn, and answers. */
-import type { Condition } from "../ring/doorbell.ts";
+
 import { ArgumentError, ClosedError, InUseError, WaitTimeoutError } from "../ring/errors.ts";
 import { detachOwner } from "../ring/owner.ts";
 import type { Participant } from "../ring/participant.ts";
@@ -14,6 +14,7 @@ import {
 import type { ServiceGeometry, ServicePlace } from "../ring/service-geometry.ts";
 import { ServiceKind, ServiceLayout } from "../ring/service-layout.ts";
 import type { ServiceAddress, ServiceMessage } from "../ring/service-message.ts";
+import type { Condition } from "../ring/sleeper.ts";
 import { type Attempt, attemptAsync, attemptBlocking } from "./attempt.ts";
 import { Codec, type Shape } from "./codec.ts";
 import { RecordConsumer } from "./record-consumer.ts";

@@ -8,7 +8,7 @@
  */
 import { roundUp } from "../memory/numbers.ts";
 import { SyncBatch } from "../memory/sync-batch.ts";
-import type { DoorbellRinger } from "../ring/doorbell.ts";
+import type { DoorbellRinger } from "../ring/doorbell-ringer.ts";
 import { DEVICE_BIT, type HardwareQueue } from "../ring/hardware-queue.ts";
 import type { Participant } from "../ring/participant.ts";
 import type { Pool } from "../ring/pool.ts";

@@ -5,58 +5,26 @@
 import { chmodSync, rmSync } from "node:fs";
 import { EventLoopReader } from "../ffi/event-loop-reader.ts";
 import { closeFile } from "../ffi/files.ts";
-import { futexWait, futexWake } from "../ffi/futex.ts";
-import { bindUnix, datagramSocket, sendByteTo, unixAddress } from "../ffi/sockets.ts";
-import { compareAndSwap, loadAfterFence, pause, sleepersFence, storeRelease } from "../memory/atomics.ts";
+import { bindUnix, datagramSocket } from "../ffi/sockets.ts";
+import { pause } from "../memory/atomics.ts";
 import type { ControlArea } from "../memory/control.ts";
-import { ParticipantRecord, participantRecordWord, WORD_BYTES } from "../memory/layout.ts";
 import { Courtesy } from "./courtesy.ts";
+import { socketPath } from "./doorbell-word.ts";
 import { type LifeListener, lifePath, lifeWatch } from "./life.ts";
+import { type Condition, type PendingWait, SLICE_WITHOUT_FENCE_MS, Sleeper } from "./sleeper.ts";
 import { Suspicion, type Vigil } from "./suspicion.ts";
-
-/** Something that may become true by another participant's doing. `ready` must not block and must not allocate. */
-export interface Condition {
-  ready(): boolean;
-  /** Spinning for it lets others run: set where the one who waits has a message to get, not where it has one to send ({@link Courtesy}). */
-  readonly yieldsCpu?: boolean;
-}
 
 /** How a blocking wait passes the time: never sleep, spin for a while and then sleep in the kernel, or sleep at once. */
 export type WaitStrategy = "spin" | "spin-then-futex" | "futex";
 
-const AWAKE = 0;
-const ASLEEP_FUTEX = 1;
-/** Low byte of the doorbell of a sleeper in its event loop; above it a number that no other sleep of it has. */
-const ASLEEP_EVENT_LOOP = 2;
-const MODE_MASK = 0xff;
-const SLEEP_NUMBER_SHIFT = 8;
-
 /** Longest blocking sleep before a waiter looks whether a peer has died; the decision itself is the kernel lock's. An event loop sleeps on without end. */
 const SLICE_MS = 50;
-/** The same where a publisher may have left its fence to us and the kernel does not help. */
-const SLICE_WITHOUT_FENCE_MS = 1;
 const SPIN_MS = 0.02;
 /** The longest a timer runs, in milliseconds: with a longer one it would end at once. Longer limits (24.8 days) are none. */
 export const MAX_TIMER_MS = 2 ** 31 - 1;
 const SPINS_PER_CLOCK_READ = 32;
 /** Pause before reading the doorbell's socket again after it seemed to end. */
 const RESUME_MS = 1;
-
-const FIRST_DOORBELL_WORD = participantRecordWord(0) + ParticipantRecord.doorbellWord;
-const RECORD_WORDS = participantRecordWord(1) - participantRecordWord(0);
-
-/** Word index of a doorbell in the control area. On the path of every commit: one multiplication. */
-export function doorbellIndex(participant: number): number {
-  return (FIRST_DOORBELL_WORD + participant * RECORD_WORDS) | 0;
-}
-
-function stateIndex(participant: number): number {
-  return participantRecordWord(participant) + ParticipantRecord.stateWord;
-}
-
-function socketPath(directory: string, participant: number, generation: number): string {
-  return `${directory}/${participant}.${generation}`;
-}
 
 /** Takes away the socket and the life file that a participant left. Another user's may have to stay. */
 export function removeDoorbell(control: ControlArea, participant: number, generation: number): void {
@@ -71,101 +39,17 @@ export function removeDoorbell(control: ControlArea, participant: number, genera
   }
 }
 
-/** The waking side. One for each region handle; holds the socket that datagrams leave from. */
-export class DoorbellRinger implements Disposable {
-  // On the path of every commit: TypeScript-private, see spsc.ts.
-  private readonly words: Int32Array;
-  readonly #control: ControlArea;
-  #socketFd = -1;
-  readonly #addresses: { generation: number; address: Uint8Array }[] = [];
-
-  constructor(control: ControlArea) {
-    this.#control = control;
-    this.words = control.words;
-  }
-
-  /**
-   * Wakes `participant` if it sleeps. The caller has published before (SYNC doorbell: publish, fence, read against arm, fence,
-   * look). True when it was asleep, and nobody else has rung it.
-   */
-  ring(participant: number): boolean {
-    // The index may come from an owner word in shared memory: out of range is nobody.
-    if (participant < 0 || participant >= ParticipantRecord.capacity) return false;
-    const index = doorbellIndex(participant);
-    return loadAfterFence(this.words, index) !== AWAKE && this.#wake(participant);
-  }
-
-  /**
-   * The doorbell changed meanwhile: somebody else woke it, or it looked again after we had published. A datagram leaves before the
-   * doorbell is disarmed: stopped in between, we have woken it; stopped before, others still can.
-   */
-  #wake(participant: number): boolean {
-    const index = doorbellIndex(participant);
-    const armed = loadAfterFence(this.words, index);
-    const mode = armed & MODE_MASK;
-    if (mode === ASLEEP_EVENT_LOOP) this.#send(participant);
-    if (armed === AWAKE || !compareAndSwap(this.words, index, armed, AWAKE)) return false;
-    if (mode === ASLEEP_FUTEX) this.#futexWake(participant);
-    return true;
-  }
-
-  #futexWake(participant: number): void {
-    futexWake(this.#control.address + doorbellIndex(participant) * WORD_BYTES, 1);
-  }
-
-  #send(participant: number): void {
-    if (this.#socketFd < 0) this.#socketFd = datagramSocket();
-    sendByteTo(this.#socketFd, this.#addressOf(participant));
-  }
-
-  #addressOf(participant: number): Uint8Array {
-    const state = loadAfterFence(this.#control.words, stateIndex(participant));
-    const generation = state >>> ParticipantRecord.generationShift;
-    const cached = this.#addresses[participant];
-    if (cached?.generation === generation) return cached.address;
-    const address = unixAddress(socketPath(this.#control.doorbellDirectory, participant, generation));
-    this.#addresses[participant] = { generation, address };
-    return address;
-  }
-
-  /** Wakes everybody, whatever the doorbells say: a waker may have died between disarming one and waking (§8 step 7). */
-  wakeAll(): void {
-    for (let participant = 0; participant < ParticipantRecord.capacity; participant++) {
-      const phase =
-        loadAfterFence(this.#control.words, stateIndex(participant)) & ParticipantRecord.phaseMask;
-      if (phase !== ParticipantRecord.phaseLive) continue;
-      // An old waker disarmed first.
-      this.#send(participant);
-      this.#wake(participant);
-      this.#futexWake(participant);
-    }
-  }
-
-  [Symbol.dispose](): void {
-    if (this.#socketFd >= 0) closeFile(this.#socketFd);
-    this.#socketFd = -1;
-  }
-}
-
-interface PendingWait {
-  readonly condition: Condition;
-  readonly resolve: (ready: boolean) => void;
-  readonly reject: (error: unknown) => void;
-}
-
 /** The sleeping side: the doorbell of one participant. */
 export class Doorbell implements Disposable {
   readonly #control: ControlArea;
-  readonly #index: number;
+  readonly #sleeper: Sleeper;
   readonly #path: string;
   readonly #vigil: Vigil;
   readonly #life: LifeListener;
-  readonly #pending = new Set<PendingWait>();
   readonly #suspicion: Suspicion;
   readonly #courtesy = new Courtesy();
   /** Notices of deaths come; else the event loop looks every {@link SLICE_MS}. Null: not asked for yet. */
   #noticed: boolean | null = null;
-  #sleepNumber: number;
   #socketFd = -1;
   #reader: EventLoopReader | null = null;
   #sliceTimer: ReturnType<typeof setInterval> | null = null;
@@ -174,12 +58,10 @@ export class Doorbell implements Disposable {
 
   constructor(control: ControlArea, participant: number, generation: number, vigil: Vigil) {
     this.#control = control;
-    this.#index = doorbellIndex(participant);
+    this.#sleeper = new Sleeper(control, participant, generation);
     this.#path = socketPath(control.doorbellDirectory, participant, generation);
     this.#vigil = vigil;
     this.#suspicion = new Suspicion(vigil, () => this.#lookForDead());
-    // Far from the numbers of this slot's last participant, for a waker that was stopped since.
-    this.#sleepNumber = Math.imul(generation, 0x9e37_79b1);
     const directory = control.doorbellDirectory;
     this.#life = {
       directory,
@@ -197,7 +79,7 @@ export class Doorbell implements Disposable {
 
   /** Whether a wait of the event loop is under way. */
   get asleep(): boolean {
-    return this.#pending.size > 0;
+    return this.#sleeper.waits > 0;
   }
 
   /** False where the event loop has to look for dead peers every 50 ms, because the kernel gives no notices of deaths. */
@@ -248,19 +130,12 @@ export class Doorbell implements Disposable {
     }
   }
 
-  /** One futex sleep. SYNC doorbell: arm, fence, look; the waker publishes, fences, reads. */
+  /** One futex sleep; true when ready after it. */
   #sleep(condition: Condition, sleepMs: number): boolean {
-    const words = this.#control.words;
-    storeRelease(words, this.#index, ASLEEP_FUTEX);
-    const limitMs = sleepersFence() ? sleepMs : Math.min(sleepMs, SLICE_WITHOUT_FENCE_MS);
-    if (!condition.ready()) {
-      const address = this.#control.address + this.#index * WORD_BYTES;
-      futexWait(address, ASLEEP_FUTEX, Math.max(0, limitMs) * 1e6);
-    }
-    storeRelease(words, this.#index, AWAKE);
+    this.#sleeper.sleepInFutex(condition, sleepMs);
     this.#vigil.noticeDeaths();
     // A waiter in the event loop shares the doorbell: it looks again, and arms anew, once this thread is back there.
-    if (this.#pending.size > 0) queueMicrotask(() => this.#look());
+    if (this.#sleeper.waits > 0) queueMicrotask(() => this.#look());
     return condition.ready();
   }
 
@@ -276,29 +151,24 @@ export class Doorbell implements Disposable {
       this.#suspicion.look(); // who died before was not noticed
     }
     return new Promise<boolean>((resolve, reject) => {
-      const finish = (): void => {
-        clearTimeout(timer);
-        signal?.removeEventListener("abort", onAbort);
-        this.#pending.delete(wait);
-        if (this.#pending.size === 0) this.#rest();
-      };
       const wait: PendingWait = {
         condition,
-        resolve: (ready) => {
-          finish();
-          resolve(ready);
-        },
-        reject: (error) => {
-          finish();
-          reject(error);
+        settle: (ready, error) => {
+          clearTimeout(timer);
+          signal?.removeEventListener("abort", onAbort);
+          if (this.#sleeper.waits === 0) this.#rest();
+          if (error === undefined) resolve(ready);
+          else reject(error);
         },
       };
-      const onAbort = (): void => wait.reject(signal?.reason);
+      const onAbort = (): void => this.#sleeper.finish(wait, false, signal?.reason);
       const timer =
-        timeoutMs <= MAX_TIMER_MS ? setTimeout(() => this.#lookFor(wait, true), timeoutMs) : undefined;
+        timeoutMs <= MAX_TIMER_MS
+          ? setTimeout(() => this.#sleeper.lookFor(wait, true), timeoutMs)
+          : undefined;
       signal?.addEventListener("abort", onAbort);
-      this.#pending.add(wait);
-      if (this.#pending.size === 1) this.#begin();
+      this.#sleeper.add(wait);
+      if (this.#sleeper.waits === 1) this.#begin();
       this.#look();
     });
   }
@@ -312,7 +182,6 @@ export class Doorbell implements Disposable {
 
   /** The last of the waits is over. */
   #rest(): void {
-    storeRelease(this.#control.words, this.#index, AWAKE);
     this.#adjustSlices();
     this.#reader?.letGo();
     if (this.#noticed === true) lifeWatch.letGo();
@@ -320,7 +189,7 @@ export class Doorbell implements Disposable {
 
   /** Time slices only where nobody tells us what we wait for. */
   #adjustSlices(): void {
-    const needed = this.#pending.size > 0 && (this.#noticed !== true || this.#vigil.restless());
+    const needed = this.#sleeper.waits > 0 && (this.#noticed !== true || this.#vigil.restless());
     if (needed) this.#sliceTimer ??= setInterval(() => this.#slice(), SLICE_MS);
     else if (this.#sliceTimer !== null) {
       clearInterval(this.#sliceTimer);
@@ -334,7 +203,7 @@ export class Doorbell implements Disposable {
     try {
       this.#suspicion.look();
     } catch (error) {
-      for (const wait of [...this.#pending]) wait.reject(error);
+      this.#sleeper.failAll(error);
     }
     this.#adjustSlices();
   }
@@ -348,9 +217,9 @@ export class Doorbell implements Disposable {
   #loseNotices(): void {
     if (this.#noticed !== true || this.#closed) return;
     this.#noticed = false;
-    if (this.#pending.size > 0) lifeWatch.letGo();
+    if (this.#sleeper.waits > 0) lifeWatch.letGo();
     lifeWatch.remove(this.#life);
-    if (this.#pending.size > 0) this.#slice();
+    if (this.#sleeper.waits > 0) this.#slice();
   }
 
   /** @internal Something began that nobody rings for ({@link Vigil.restless}). */
@@ -358,15 +227,10 @@ export class Doorbell implements Disposable {
     this.#adjustSlices();
   }
 
-  /** Arms the doorbell for the event loop and ends the waits that are over. SYNC doorbell: arm, fence, look. */
+  /** Somebody rang, or something changed: ends the waits that are over. */
   #look(): void {
     this.#vigil.noticeDeaths();
-    if (this.#pending.size === 0) return;
-    this.#sleepNumber = (this.#sleepNumber + 1) | 0;
-    const armed = (this.#sleepNumber << SLEEP_NUMBER_SHIFT) | ASLEEP_EVENT_LOOP;
-    storeRelease(this.#control.words, this.#index, armed);
-    if (!sleepersFence()) this.#lookAgainSoon();
-    for (const wait of [...this.#pending]) this.#lookFor(wait, false);
+    if (!this.#sleeper.look()) this.#lookAgainSoon();
   }
 
   /** See {@link SLICE_WITHOUT_FENCE_MS}. */
@@ -375,16 +239,6 @@ export class Doorbell implements Disposable {
       this.#unfencedTimer = null;
       this.#look();
     }, SLICE_WITHOUT_FENCE_MS);
-  }
-
-  /** Errors of the condition (a corrupt segment) belong to whoever awaits it, not to the event loop. */
-  #lookFor(wait: PendingWait, last: boolean): void {
-    try {
-      const ready = !this.#closed && wait.condition.ready();
-      if (ready || last || this.#closed) wait.resolve(ready);
-    } catch (error) {
-      wait.reject(error);
-    }
   }
 
   /** Binds the socket that wakers look for. */
@@ -411,7 +265,7 @@ export class Doorbell implements Disposable {
     if (this.#closed) return;
     this.#closed = true;
     this.#suspicion.close();
-    for (const wait of [...this.#pending]) wait.resolve(false);
+    this.#sleeper.end();
     if (this.#noticed === true) lifeWatch.remove(this.#life);
     this.#reader?.stop();
     if (this.#socketFd >= 0) closeFile(this.#socketFd);

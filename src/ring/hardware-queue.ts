@@ -8,7 +8,7 @@ import type { DirectoryEntry } from "../memory/directory.ts";
 import { Directory, ObjectKind, WORD_BYTES } from "../memory/layout.ts";
 import { roundUp } from "../memory/numbers.ts";
 import type { Region } from "../memory/region.ts";
-import type { DoorbellRinger } from "./doorbell.ts";
+import type { DoorbellRinger } from "./doorbell-ringer.ts";
 import { ArgumentError, CorruptError, InUseError } from "./errors.ts";
 import { HardwareQueueLayout as Layout, QueueMemoryLayout, StopRegisters } from "./hardware-layout.ts";
 import { OwnerWord } from "./layout.ts";

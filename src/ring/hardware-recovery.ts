@@ -7,7 +7,7 @@ import type { DirectoryEntry } from "../memory/directory.ts";
 import { RegionError } from "../memory/errors.ts";
 import type { Region } from "../memory/region.ts";
 import { isSimulated, RegisterFile, type Registers } from "../memory/register-file.ts";
-import type { DoorbellRinger } from "./doorbell.ts";
+import type { DoorbellRinger } from "./doorbell-ringer.ts";
 import { HardwareQueueLayout, queuePage, StopRegisters } from "./hardware-layout.ts";
 import { HardwareQueue } from "./hardware-queue.ts";
 

@@ -18,7 +18,8 @@ import {
 } from "../memory/layout.ts";
 import type { Region } from "../memory/region.ts";
 import { type DeathEvent, DeathRoll, type RecoveryEvent, readParticipantName } from "./deaths.ts";
-import { Doorbell, DoorbellRinger } from "./doorbell.ts";
+import { Doorbell } from "./doorbell.ts";
+import { DoorbellRinger } from "./doorbell-ringer.ts";
 import { ParticipantLimitError, StalledError } from "./errors.ts";
 import { LifeFile } from "./life.ts";
 import { cleanParticipant, quiet } from "./recovery.ts";

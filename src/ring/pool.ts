@@ -19,7 +19,7 @@ import { ReadOnlyError } from "../memory/errors.ts";
 import { LINE_BYTES, ObjectKind, ParticipantRecord, WORD_BYTES } from "../memory/layout.ts";
 import { roundUp } from "../memory/numbers.ts";
 import type { Region } from "../memory/region.ts";
-import type { DoorbellRinger } from "./doorbell.ts";
+import type { DoorbellRinger } from "./doorbell-ringer.ts";
 import { ArgumentError, CorruptError } from "./errors.ts";
 import { expectShape } from "./expect-shape.ts";
 import { PoolLayout } from "./layout.ts";

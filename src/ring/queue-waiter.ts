@@ -1,11 +1,12 @@
 /** How a consumer of a queue waits (PROTOCOL.md §11 "Sleep"): its bit among the sleepers while it does, and nothing stranded afterwards. */
-import type { Condition } from "./doorbell.ts";
+
 import { ClosedError, CorruptError } from "./errors.ts";
 import type { Participant } from "./participant.ts";
 import { isOver } from "./queue-ends.ts";
 import type { QueueGeometry } from "./queue-geometry.ts";
 import { QueueLayout } from "./queue-layout.ts";
 import type { AwaitOptions, BlockOptions } from "./ring.ts";
+import type { Condition } from "./sleeper.ts";
 import { Sleepers } from "./sleepers.ts";
 
 /** A consumer, as its waits see it. */

@@ -1,7 +1,8 @@
 /** Waiting for several things at once: every end of everything, and pools, of one region or of many. */
-import type { Condition, WaitStrategy } from "./doorbell.ts";
+import type { WaitStrategy } from "./doorbell.ts";
 import { ArgumentError } from "./errors.ts";
 import type { Participant } from "./participant.ts";
+import type { Condition } from "./sleeper.ts";
 
 /** What can be waited for together with others. Whoever makes `ready` true rings the doorbell of `participant`. */
 export interface Waitable extends Condition {

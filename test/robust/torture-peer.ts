@@ -9,7 +9,7 @@ import {
   type RingProducer,
 } from "../../src/index.ts";
 import { Control, ParticipantRecord, WORD_BYTES } from "../../src/memory/layout.ts";
-import { doorbellIndex } from "../../src/ring/doorbell.ts";
+import { doorbellIndex } from "../../src/ring/doorbell-word.ts";
 import { RingLayout } from "../../src/ring/layout.ts";
 import { ownerParticipant } from "../../src/ring/owner.ts";
 import { OrphanGuard } from "../support/orphan.ts";

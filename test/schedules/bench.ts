@@ -16,6 +16,8 @@ import { stage } from "./atomics.ts";
 import { Machine } from "./machine.ts";
 
 const REGION_BYTES = 65536;
+/** Where the sockets of doorbells would be. */
+export const SOCKETS = "sockets";
 
 /** The transformed modules; their functions are generators where the sources' are not, so types end here. */
 // biome-ignore lint/suspicious/noExplicitAny: dynamic code
@@ -43,10 +45,14 @@ export interface Coroutines {
   readonly serviceMessage: Loose;
   readonly serviceCaller: Loose;
   readonly serviceDesks: Loose;
+  /** With doorbells only. */
+  readonly doorbellRinger: Loose;
+  readonly sleeper: Loose;
 }
 
 export async function loadCoroutines(outputs: ReadonlyMap<string, string>): Promise<Coroutines> {
   const load = async (name: string): Promise<Loose> => import(outputs.get(name)!);
+  const doorbells = outputs.has("sleeper");
   return {
     sender: (await load("lane-sender")).LaneSender,
     receiver: (await load("lane-receiver")).LaneReceiver,
@@ -69,6 +75,8 @@ export async function loadCoroutines(outputs: ReadonlyMap<string, string>): Prom
     serviceMessage: await load("service-message"),
     serviceCaller: (await load("service-caller")).ServiceCaller,
     serviceDesks: await load("service-desks"),
+    doorbellRinger: doorbells ? await load("doorbell-ringer") : null,
+    sleeper: doorbells ? await load("sleeper") : null,
   };
 }
 
@@ -79,13 +87,14 @@ export class PlainRegion {
   readonly entries: (DirectoryEntry | null)[] = new Array<DirectoryEntry | null>(Directory.capacity).fill(
     null,
   );
-  readonly control: { words: Int32Array };
+  readonly control: { words: Int32Array; address: number; doorbellDirectory: string };
   readonly directory: Loose;
   #next = HEADER_BYTES;
   #count = 0;
 
   constructor() {
-    this.control = { words: this.words(regionOffset(Control.offset), Control.sizeBytes / WORD_BYTES) };
+    const words = this.words(regionOffset(Control.offset), Control.sizeBytes / WORD_BYTES);
+    this.control = { words, address: words.byteOffset, doorbellDirectory: SOCKETS };
     this.directory = {
       create: (kind: number, name: string, sizeBytes: number, fill: (offset: RegionOffset) => void) => {
         const entry = {

@@ -1,7 +1,7 @@
 /**
  * A memory that behaves as a multi-copy-atomic processor may (ARMv8) or as x86-64 does, as the {@link Director} of a schedule decides.
  *
- * Every thread has a store buffer. `tso`: it drains in order, loads are never early. `arm`: stores to different words drain in any
+ * Every thread has a store buffer. `tso`: it drains in order, loads are never early, a release store is an exchange. `arm`: stores to different words drain in any
  * order (a release after everything before it), and a plain load may have been done early: it returns any value that its
  * word had since the thread's last acquire or fence. `sc`: no buffers. One time line of all drained stores makes that definite.
  */
@@ -32,6 +32,8 @@ export class Machine {
   readonly #history = new Map<number, number[]>();
   #time = 0;
   current = new Processor();
+  /** Those that run a thread of ours, for membarrier(2). */
+  readonly processors = new Set<Processor>();
   /** The current step says that its thread waits for others. */
   gaveWay = false;
 
@@ -82,7 +84,8 @@ export class Machine {
   }
 
   store(at: number, value: number, release: boolean): void {
-    if (this.#model === "sc") {
+    if (this.#model === "tso" && release) this.fence();
+    if (this.#model === "sc" || (this.#model === "tso" && release)) {
       this.#write(this.current, at, value);
       return;
     }
@@ -135,6 +138,17 @@ export class Machine {
   fence(): void {
     this.drainAll(this.current);
     this.#acquire();
+  }
+
+  /** Where processors keep loads and stores in order a publication needs no fence: whoever sleeps has all of them run one. */
+  get isOrdered(): boolean {
+    return this.#model === "tso";
+  }
+
+  /** membarrier(MEMBARRIER_CMD_GLOBAL_EXPEDITED), as on x86-64. */
+  sleepersFence(): void {
+    this.fence();
+    if (this.#model === "tso") for (const processor of this.processors) this.drainAll(processor);
   }
 
   /** Loads before loads, stores before stores: x86-64 needs nothing for that. */

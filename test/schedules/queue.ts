@@ -13,7 +13,7 @@ import { type Director, Violation } from "./director.ts";
 import type { Model } from "./machine.ts";
 import { patience } from "./outside.ts";
 import { type Coroutine, Schedule } from "./schedule.ts";
-import { PlainRinger, sleepUntil } from "./sleep.ts";
+import { type Bells, PlainBells, ShippedBells } from "./sleep.ts";
 
 const BURST = 2;
 const CAPACITY = 2;
@@ -30,6 +30,8 @@ export interface QueueScenario {
   readonly producers: number;
   /** Of each producer. */
   readonly messages: number;
+  /** The shipped ones. */
+  readonly doorbells?: boolean;
 }
 
 export class QueueBench {
@@ -67,7 +69,7 @@ function nameOf(scenario: QueueScenario, participant: number): string {
 }
 
 class Run {
-  readonly ringer: PlainRinger;
+  readonly bells: Bells;
   /** By maker: numbers that may have been published, and those that were for certain. */
   readonly offered: number[] = [];
   readonly committed: number[] = [];
@@ -86,20 +88,25 @@ class Run {
     readonly scenario: QueueScenario,
     readonly model: Model,
   ) {
-    this.ringer = new PlainRinger(bench.region, schedule, (participant) => nameOf(scenario, participant));
+    const name = (participant: number): string => nameOf(scenario, participant);
+    this.bells = scenario.doorbells
+      ? new ShippedBells(bench.code, bench.region, schedule, name)
+      : new PlainBells(bench.region, schedule, name);
     this.#toAttach = scenario.producers;
   }
 
   admit(index: number): PlainParticipant {
     const participant = admit(this.bench.region, index);
-    return Object.assign(participant, { ringer: this.ringer });
+    this.bells.join(index);
+    return Object.assign(participant, { ringer: this.bells.ringer() });
   }
 
   /** Its lock is free: somebody cleans up, who may die as well. */
   onDeath(index: number, then: () => void): void {
     const { recovery } = this.bench.code;
+    this.bells.lose(index);
     const clean = function* (this: Run): Coroutine {
-      yield* recovery.cleanParticipant(this.bench.region, index, this.ringer);
+      yield* recovery.cleanParticipant(this.bench.region, index, this.bells.ringer());
       yield* fence(); // letting go of the locks is one
       then();
     };
@@ -120,7 +127,7 @@ class Run {
   }
 
   *produce(participant: PlainParticipant, maker: number, attached: () => void): Coroutine {
-    const { queue, region, code } = this.bench;
+    const { queue, code } = this.bench;
     let tx: Loose;
     try {
       tx = yield* code.queueProducer.attach(queue, participant);
@@ -137,7 +144,7 @@ class Run {
       if (count === 0 && this.scenario.evicts) yield* pause();
       else if (count === 0 && this.scenario.policy === "block") {
         yield* tx.beginWait();
-        yield* sleepUntil(region, this.ringer, participant.index, () => tx.ready());
+        yield* this.bells.sleepUntil(participant.index, () => tx.ready());
       }
       if (count === 0 && this.scenario.policy !== "block") number += wanted;
       for (let i = 0; i < count; i++) {
@@ -165,7 +172,7 @@ class Run {
   *end(when: "at once" | "all came" | "empty"): Coroutine {
     while (when !== "at once" && this.#toAttach > 0) yield* pause();
     while (when === "empty" && (this.#somebodyProduces || this.#somethingQueued)) yield* pause();
-    yield* this.bench.code.queueEnds.endQueue(this.bench.queue, this.ringer);
+    yield* this.bench.code.queueEnds.endQueue(this.bench.queue, this.bells.ringer());
   }
 
   get #somebodyProduces(): boolean {
@@ -190,7 +197,7 @@ class Run {
   }
 
   *consume(participant: PlainParticipant, most: number): Coroutine {
-    const { queue, region, code } = this.bench;
+    const { queue, code } = this.bench;
     let rx = yield* this.attachConsumer(participant);
     for (let taken = 0; rx !== null && taken < most; ) {
       const max = 1 + this.schedule.pick(BURST);
@@ -214,7 +221,7 @@ class Run {
       if (count > 0) continue;
       if (yield* code.queueEnds.isOver(queue)) break;
       yield* rx.waiter.begin();
-      yield* sleepUntil(region, this.ringer, participant.index, () => rx.waiter.ready());
+      yield* this.bells.sleepUntil(participant.index, () => rx.waiter.ready());
       yield* rx.waiter.end();
     }
     if (rx !== null && most === Number.POSITIVE_INFINITY) yield* rx.close();

@@ -48,8 +48,9 @@ let builds = 0;
 let passed = 0;
 let failed = 0;
 
-async function compile(mutation: NamedMutation | null): Promise<Coroutines> {
-  return loadCoroutines(buildCoroutines(join(scratch, String(builds++)), mutation));
+async function compile(topology: Topology, mutation: NamedMutation | null): Promise<Coroutines> {
+  const build = { mutation, doorbells: topology.doorbells ?? false };
+  return loadCoroutines(buildCoroutines(join(scratch, String(builds++)), build));
 }
 
 function report(ok: boolean, line: string): void {
@@ -81,7 +82,7 @@ function describe(error: unknown): string {
 }
 
 async function explore(topology: Topology): Promise<void> {
-  const code = await compile(null);
+  const code = await compile(topology, null);
   if (!values.random) exploreSmall(topology, code);
   const count = Math.ceil(perTopology / topology.scenarios.length);
   for (const { name, runner } of topology.scenarios) {
@@ -136,7 +137,7 @@ async function replay(topology: Topology, which: string): Promise<void> {
   const small = topology.small.find((one) => one.name === name);
   if (small === undefined) throw new Error(`${topology.name}: no small case "${name}"`);
   const director = new SystematicDirector(model as Model, small.bounds[0]!, script);
-  console.log(`${small.runner(await compile(null))(model as Model, director)} steps`);
+  console.log(`${small.runner(await compile(topology, null))(model as Model, director)} steps`);
   report(true, which);
 }
 
@@ -156,7 +157,7 @@ function mutateSmall(topology: Topology, mutation: NamedMutation, code: Coroutin
 
 /** Some scenario must break; errors of any kind count, silence does not. */
 async function mutate(topology: Topology, mutation: NamedMutation): Promise<void> {
-  const code = await compile(mutation);
+  const code = await compile(topology, mutation);
   if (mutation.small) mutateSmall(topology, mutation, code);
   if (mutation.small === "alone") return;
   const likelyFirst = topology.scenarios.toSorted(

@@ -39,7 +39,9 @@ export class Schedule {
   /** `onDeath`: this one may be killed at any step, and what happens then (its lock is free). */
   start(name: string, coroutine: Coroutine, onDeath?: () => void): void {
     const slowness = this.#director.slowness();
-    this.#threads.push({ name, slowness, coroutine, processor: new Processor(), onDeath });
+    const processor = new Processor();
+    this.machine.processors.add(processor);
+    this.#threads.push({ name, slowness, coroutine, processor, onDeath });
     if (this.#awake !== this.#threads) this.#findAwake();
   }
 
@@ -152,6 +154,7 @@ export class Schedule {
   /** What a processor has executed reaches memory, dead or not; the kernel lets go of the lock after that. */
   #remove(thread: Thread): void {
     this.machine.drainAll(thread.processor);
+    this.machine.processors.delete(thread.processor);
     const at = this.#threads.indexOf(thread);
     // The one in front of it is not to go on: it had no turn.
     if (at === this.#turn) this.machine.gaveWay = true;

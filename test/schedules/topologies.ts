@@ -3,6 +3,7 @@ import { Bench, type Coroutines } from "./bench.ts";
 import { CellBench, type CellScenario, runCell } from "./cell.ts";
 import { CELL_MUTATIONS } from "./cell-mutations.ts";
 import type { Director } from "./director.ts";
+import { DOORBELL_MUTATIONS } from "./doorbell-mutations.ts";
 import { type LaneScenario, runLanes } from "./lanes.ts";
 import type { Model } from "./machine.ts";
 import {
@@ -37,6 +38,8 @@ export interface SmallCase extends Scenario {
 
 export interface Topology {
   readonly name: string;
+  /** With the shipped doorbells. */
+  readonly doorbells?: boolean;
   readonly scenarios: readonly Scenario[];
   readonly small: readonly SmallCase[];
   readonly mutations: readonly NamedMutation[];
@@ -160,6 +163,7 @@ const SERVICE = {
   evicts: false,
   restless: false,
 } as const;
+const RUNG = { producers: 2, messages: 2, deaths: 2, policy: "block", doorbells: true } as const;
 const LARGE = { places: 1, clients: 1, calls: 3, valueBytes: 2000, evicts: true } as const;
 const PAIR = { producers: 2, messages: 1, deaths: 1 } as const;
 
@@ -361,5 +365,15 @@ export const TOPOLOGIES: readonly Topology[] = [
       ),
     ],
     mutations: SERVICE_MUTATIONS,
+  },
+  {
+    name: "doorbells",
+    doorbells: true,
+    scenarios: [
+      queue({ ...RUNG, name: "one consumer", consumers: "one" }),
+      queue({ ...RUNG, name: "many consumers", consumers: "many" }),
+    ],
+    small: [],
+    mutations: DOORBELL_MUTATIONS,
   },
 ];

@@ -39,6 +39,10 @@ export const ACCESSES = [
   "pause",
   "sleepersFence",
   "fenceStores",
+  // System calls, see kernel.ts.
+  "futexWait",
+  "futexWake",
+  "sendByteTo",
 ] as const;
 
 /** Modules to transform; what else they import is imported as it is. */
@@ -77,6 +81,9 @@ const SOURCES = [
   "src/ring/cell-writer.ts",
   "src/ring/cell-reader.ts",
 ];
+
+/** With them `ring` is no longer one step: where doorbells are not what is explored a stand-in does. */
+const DOORBELL_SOURCES = ["src/ring/doorbell-ringer.ts", "src/ring/sleeper.ts"];
 
 /** A single-line change of a source, to prove that the schedules catch it. */
 export interface Mutation {
@@ -202,11 +209,17 @@ function transform(
   return text.toString();
 }
 
+export interface Build {
+  readonly mutation: Mutation | null;
+  readonly doorbells: boolean;
+}
+
 /** Transforms the sources (with one mutation, if given) into `directory` and returns the path of each module there by its base name. */
-export function buildCoroutines(directory: string, mutation: Mutation | null): Map<string, string> {
+export function buildCoroutines(directory: string, { mutation, doorbells }: Build): Map<string, string> {
   mkdirSync(directory, { recursive: true });
-  const sources = SOURCES.map((path) => read(path, mutation));
-  if (mutation !== null && !SOURCES.includes(mutation.file))
+  const paths = doorbells ? [...SOURCES, ...DOORBELL_SOURCES] : SOURCES;
+  const sources = paths.map((path) => read(path, mutation));
+  if (mutation !== null && !paths.includes(mutation.file))
     throw new Error(`${mutation.file} is not transformed`);
   const names = switchingNames(sources);
   const outputs = new Map(
@@ -220,6 +233,7 @@ export function buildCoroutines(directory: string, mutation: Mutation | null): M
     if (name === "atomics") return join(import.meta.dir, "atomics.ts");
     if (name === "clock" || name === "doorbell" || name === "stall-watch")
       return join(import.meta.dir, "outside.ts");
+    if (name === "futex" || name === "sockets") return join(import.meta.dir, "kernel.ts");
     const own = outputs.get(name);
     if (own !== undefined) return own;
     return specifier.startsWith("../")
