@@ -7,6 +7,7 @@ export interface ModelCase {
     | "pool"
     | "drop_oldest"
     | "history"
+    | "evict_history"
     | "records"
     | "service"
     | "hardware"
@@ -43,6 +44,9 @@ const drop = (title: string, defines: string[], fails?: RegExp): ModelCase =>
 
 const history = (title: string, defines: string[], fails?: RegExp): ModelCase =>
   make("history", title, defines, fails);
+
+const evicted = (title: string, defines: string[], fails?: RegExp): ModelCase =>
+  make("evict_history", title, defines, fails);
 
 const hardware = (title: string, defines: string[], fails?: RegExp): ModelCase =>
   make("hardware", title, defines, fails);
@@ -268,6 +272,21 @@ export const modelCases: readonly ModelCase[] = [
     "cleaner leaves what the dead wanted",
     ["MESSAGES=2", "CRASHES=1", "KILLS=2", "BUG_CLEANER_LEAVES_WANTED"],
     DEADLOCK,
+  ),
+
+  evicted("evicted with a frame in its hands, joins the other lane", []),
+  evicted("the producer dies", ["STAYS=1", "CRASHES=1", "KILLS=1", "FROM=1"]),
+  evicted("the evicted one dies", ["MESSAGES=1", "CRASHES=1", "KILLS=2", "FROM=1"]),
+  evicted("producer and cleaner die", ["MESSAGES=1", "STAYS=1", "CRASHES=2", "KILLS=5", "FROM=1"]),
+  deep(evicted("anybody dies, joins the other lane", ["MESSAGES=1", "CRASHES=1", "FROM=1"])),
+  deep(evicted("somebody else joins meanwhile", ["MESSAGES=1", "CONSUMERS=2", "STAYS=1"])),
+  evicted("history open during an eviction", ["BUG_NOT_SENDING"], /held==b/),
+  evicted("evicted lane free before its frames are taken back", ["BUG_FREE_AT_ONCE"], /held==b/),
+  evicted("a taken-back block of the history released", ["BUG_RELEASE_KEPT"], NOT_EXCLUSIVE),
+  evicted(
+    "cleaner forgets the eviction",
+    ["STAYS=1", "CRASHES=1", "KILLS=1", "BUG_CLEANER_FORGETS_EVICTION"],
+    LEAK,
   ),
 
   records("producer or consumer dies", ["MESSAGES=4", "CONSUMERS=1", "CRASHES=1"]),
