@@ -1,5 +1,6 @@
 /** The work queue in the kill test: producers and consumers of all kinds; every message once, in its producer's order. */
 import {
+  BackpressureError,
   EvictedError,
   type PolicyName,
   Queue,
@@ -48,6 +49,17 @@ async function waitFor(
   else end.block({ timeoutMs: PATIENCE_MS, strategy: strategyOf(wait) });
 }
 
+/** 0: no room, whatever the policy has to say about it; the same messages are tried again. */
+function reserveSome(actor: Actor, tx: QueueProducer | RingProducer, wanted: number): number {
+  try {
+    return tx.reserve(wanted);
+  } catch (error) {
+    if (!(error instanceof BackpressureError)) throw error;
+    actor.survive(error);
+    return 0;
+  }
+}
+
 export async function produceInto(
   actor: Actor,
   region: Region,
@@ -65,7 +77,7 @@ export async function produceInto(
       await Bun.sleep(2);
       continue;
     }
-    const count = tx.reserve(wanted);
+    const count = reserveSome(actor, tx, wanted);
     if (count === 0) {
       await waitFor(actor, tx);
       continue;
@@ -256,5 +268,7 @@ function topology(name: string, consumers: Consumers, policy: PolicyName, evicts
 export const queueOne = topology("queue, one consumer", "one", "block");
 export const queueMany = topology("queue, many consumers", "many", "block");
 export const queueDropOldest = topology("queue, many consumers, drop-oldest", "many", "drop-oldest");
+export const queueDropNewest = topology("queue, many consumers, drop-newest", "many", "drop-newest");
+export const queueFailing = topology("queue, one consumer, failing", "one", "fail");
 export const queueEvicting = topology("queue, many consumers, evicting", "many", "block", true);
 export const queueOneEvicting = topology("queue, one consumer, evicting", "one", "block", true);

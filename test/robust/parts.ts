@@ -13,7 +13,16 @@ import type { Actor } from "./actor-roles.ts";
 import type { Ledger } from "./ledger.ts";
 import { cell } from "./parts-cell.ts";
 import { framesEvicting, framesHistory } from "./parts-frames.ts";
-import { queueDropOldest, queueEvicting, queueMany, queueOne, queueOneEvicting } from "./parts-queue.ts";
+import { messages } from "./parts-messages.ts";
+import {
+  queueDropNewest,
+  queueDropOldest,
+  queueEvicting,
+  queueFailing,
+  queueMany,
+  queueOne,
+  queueOneEvicting,
+} from "./parts-queue.ts";
 import { recordsEvicting, recordsLossy, recordsReliable } from "./parts-records.ts";
 import { ring } from "./parts-ring.ts";
 import { service } from "./parts-service.ts";
@@ -48,6 +57,8 @@ export const topologies: readonly Topology[] = [
   queueOne,
   queueMany,
   queueDropOldest,
+  queueDropNewest,
+  queueFailing,
   queueEvicting,
   queueOneEvicting,
   cell,
@@ -55,6 +66,7 @@ export const topologies: readonly Topology[] = [
   recordsReliable,
   recordsEvicting,
   recordsLossy,
+  messages,
   framesHistory,
   framesEvicting,
 ];
