@@ -90,7 +90,7 @@ export const QUEUE_MANY_MUTATIONS: readonly NamedMutation[] = [
   {
     what: "whoever waits for room rings nobody",
     file: PRODUCER,
-    from: "if (!this.ready() && this.sleepers.any()) this.sleepers.rouseAll(this.participant.ringer);",
+    from: "if (!isReady && this.sleepers.any()) this.sleepers.rouseAll(this.participant.ringer);",
     to: "",
     small: "alone",
   },
@@ -162,13 +162,13 @@ export const QUEUE_STALL_MUTATIONS: readonly NamedMutation[] = [
     what: "evicts whoever came in the meantime",
     file: STALL,
     from: "if (!compareAndSwap(words, QueueLayout.consumersWord, consumers, 0)) return;",
-    to: "storePlain(words, QueueLayout.consumersWord, 0);",
+    to: "compareAndSwap(words, QueueLayout.consumersWord, loadAcquire(words, QueueLayout.consumersWord), 0);",
   },
   {
     what: "an evicted consumer goes on taking",
     small: true,
     file: TAKER,
-    from: "if (this.evictable && this.isEvicted()) this.refuseEvicted();",
+    from: "if (this.isEvicted()) this.refuseEvicted();",
     to: "",
   },
   {
