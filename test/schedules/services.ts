@@ -231,7 +231,7 @@ class Run {
     const { place, requests, responses: tx } = desks.all[desk];
     const here = (): Generator<void, boolean, void> => code.serviceDesks.isClientHere(place, message.stay);
     while ((yield* here()) && !(yield* tx.tryReserve(this.#bytes))) {
-      if (scenario.evicts && tx.gatingCursor >= 0 && this.schedule.pick(4) === 0) {
+      if (scenario.evicts && tx.gatingCursor >= 0 && this.schedule.pick(2) === 0) {
         const { gatingOwner } = tx;
         if (yield* tx.evict(tx.gatingCursor, gatingOwner)) this.ringer.ring((gatingOwner & 0x3f) - 1);
       } else yield* this.sleep(SERVER, () => tx.tryReserve(this.#bytes));
@@ -313,7 +313,7 @@ class Run {
     for (let call = 0; call < calls; call++) {
       yield* this.request(stay);
       if (this.schedule.pick(2) === 0) yield* caller.collect(DECODER);
-      if (restless && this.schedule.pick(8) === 0) return true;
+      if (restless && this.schedule.pick(4) === 0) return true;
     }
     while (caller.underWay > 0) {
       yield* this.sleep(participant, () => caller.hasNews(participant));

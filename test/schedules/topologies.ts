@@ -164,7 +164,7 @@ const SERVICE = {
   restless: false,
 } as const;
 const RUNG = { producers: 2, messages: 2, deaths: 2, policy: "block", doorbells: true } as const;
-const LARGE = { places: 1, clients: 1, calls: 3, valueBytes: 2000, evicts: true } as const;
+const LARGE = { places: 1, clients: 1, calls: 3, valueBytes: 2000, evicts: true, restless: true } as const;
 const PAIR = { producers: 2, messages: 1, deaths: 1 } as const;
 
 export const TOPOLOGIES: readonly Topology[] = [
