@@ -109,8 +109,8 @@ const reliable: readonly NamedMutation[] = [
   {
     what: "released before it is read",
     file: READER,
-    from: "this.length = header;\n        return true;",
-    to: "this.length = header;\n        publish(this.words, this.cursorWord, (this.at + size) | 0);\n        return true;",
+    from: "this.length = header;\n      this.size = size;",
+    to: "this.length = header;\n      this.size = size;\n      publish(this.words, this.cursorWord, (this.at + size) | 0);",
   },
 ];
 
