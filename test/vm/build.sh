@@ -303,6 +303,7 @@ build_target() {
 		;;
 	esac
 	prepare_kernel "$target"
+	$prepare && return 0
 	build_modules
 	[ "$target" != x86_64-6.12 ] || build_as_on_6_6 "$target"
 	# The same files for every target.

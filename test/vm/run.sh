@@ -2,13 +2,14 @@
 # Boots kernels with the module, Bun and the project in them and runs the guest
 # tests there.
 #
-#   test/vm/run.sh [--install-deps] [--verbose] [TARGET/SCENARIO...]
+#   test/vm/run.sh [--install-deps] [--verbose] [--prepare] [TARGET/SCENARIO...]
 #
 # Without TARGET all run but x86_64-debug, a kernel of our own with KASAN, lockdep and
 # other checkers, whose first build takes 6 to 15 minutes.
 #
 # --install-deps installs missing system packages with apt; without it a
-# missing package is named and the run is skipped.  Everything is cached in
+# missing package is named and the run is skipped.  --prepare fetches what the
+# guests need, and boots none.  Everything is cached in
 # ${PHYSRING_VM_CACHE:-~/.cache/physring/vm}.  PHYSRING_VM_JOBS (2) guests run at
 # once.  Scenario upstream is skipped unless PHYSRING_UPSTREAM is a directory with
 # u-dma-buf.c, or with a u-dma-buf.ko for the kernel.  Exit status 0 means that all
@@ -32,11 +33,13 @@ JOBS=${PHYSRING_VM_JOBS:-2}
 
 install_deps=false
 verbose=false
+prepare=false
 wanted=()
 for argument; do
 	case $argument in
 	--install-deps) install_deps=true ;;
 	--verbose) verbose=true ;;
+	--prepare) prepare=true ;;
 	-*) sed -n '2,17s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 2 ;;
 	*) wanted+=("$argument") ;;
 	esac
@@ -88,6 +91,8 @@ run_target() {
 		return 0
 	fi
 	if [[ $target == tree-* ]]; then
+		prepare_source
+		$prepare && return 0
 		add_driver_to_tree
 		for scenario in "${chosen[@]}"; do
 			start_job "$target-$scenario" build_in_tree "$scenario"
@@ -95,6 +100,7 @@ run_target() {
 		return 0
 	fi
 	build_target "$target"
+	$prepare && return 0
 	for scenario in "${chosen[@]}"; do
 		scenario_arguments "$scenario" "$target"
 		if ! host_has "$MEMORY"; then
@@ -125,6 +131,10 @@ done
 while [ "${#running[@]}" -gt 0 ]; do
 	await_job
 done
+if $prepare; then
+	finished=true
+	exit 0
+fi
 if [ $((passed + failed + skipped)) = 0 ]; then
 	echo "no such target or scenario: ${wanted[*]}" >&2
 	finished=true

@@ -59,10 +59,8 @@ tree_build() {
 
 # build_in_tree SCENARIO: x86_64 or arm64
 build_in_tree() {
-	local started=$SECONDS version
-	version=$(dpkg-query -W -f '${Version}' linux-source-6.1)
-	TREE=$CACHE/tree-$version
-	TREE_OUTPUT=$CACHE/tree-$version-$1
+	local started=$SECONDS
+	TREE_OUTPUT=$TREE-$1
 	TREE_LOG=$CACHE/log-tree-6.1-$1
 	TREE_NAME=tree-6.1/$1
 	TREE_ARCH=(ARCH="$1")
@@ -82,11 +80,15 @@ build_in_tree() {
 	echo "# $TREE_NAME in $((SECONDS - started)) s"
 }
 
-# Before the jobs, which share the source: unpacked, with the driver in it, once however often it is added.
+# TREE: the kernel's source, unpacked.
+prepare_source() {
+	TREE=$CACHE/tree-$(dpkg-query -W -f '${Version}' linux-source-6.1)
+	prepare_tree "$TREE"
+}
+
+# Before the jobs, which share the source: the driver is in it, once however often it is added.
 add_driver_to_tree() {
-	local tree lines
-	tree=$CACHE/tree-$(dpkg-query -W -f '${Version}' linux-source-6.1)
-	prepare_tree "$tree"
+	local tree=$TREE lines
 	rm -rf "$tree/drivers/misc/u-dma-buf"
 	sh "$PROJECT/kmod/add-to-tree.sh" "$tree" >/dev/null
 	sh "$PROJECT/kmod/add-to-tree.sh" "$tree" >/dev/null
