@@ -4,8 +4,8 @@
  * and the survivors of a crash can decode; every other value describes itself.
  *
  * Decoding takes hostile bytes, even bytes that change meanwhile: nothing is read outside the source, strings and binaries are copies,
- * counts are checked against the bytes that are left (msgpackr's budget), nesting ends with the stack; whatever is wrong is a
- * {@link MessageInvalidError}.
+ * counts are checked against the bytes that are left (msgpackr's budget), values are nested {@link MAX_DEPTH} levels at most;
+ * whatever is wrong is a {@link MessageInvalidError}.
  */
 // The subpath leaves out msgpackr's native string extractor: C++ code must not parse bytes that a peer may be rewriting.
 import type { Options } from "msgpackr";
@@ -30,6 +30,9 @@ const MAX_NAME_CHARACTERS = 64;
 /** Most bytes that {@link encodeShapes} gives. */
 export const MAX_SHAPES_BYTES = 65536;
 
+/** Arrays and objects may lie in each other so many levels deep. */
+export const MAX_DEPTH = 256;
+
 /** msgpackr starts in place only with this much room; with less it packs into memory of its own. */
 export const IN_PLACE_BYTES = 0x800 + 10 + 8;
 
@@ -40,6 +43,26 @@ interface Bounds {
   readonly start: number;
   readonly end: number;
 }
+
+/** Whether arrays, objects, sets and maps lie in each other more than `levels` deep. Each level has taken a byte at least: shorter values need not be asked. */
+function isDeeper(value: unknown, levels: number): boolean {
+  if (typeof value !== "object" || value === null || ArrayBuffer.isView(value)) return false;
+  const parts = partsOf(value);
+  if (parts === null) return false;
+  if (levels === 0) return true;
+  for (const part of parts) if (isDeeper(part, levels - 1)) return true;
+  return false;
+}
+
+/** Null: a value that has no parts of its own, such as a date. */
+function partsOf(value: object): Iterable<unknown> | null {
+  if (Array.isArray(value) || value instanceof Set) return value;
+  if (value instanceof Map) return [...value].flat();
+  if (value instanceof Date || value instanceof RegExp || value instanceof ArrayBuffer) return null;
+  return Object.values(value);
+}
+
+const TOO_DEEP = `it is nested more than ${MAX_DEPTH} levels deep`;
 
 /** Parts of msgpackr's documented interface that its type declarations of 2.1.3 leave out. */
 interface InPlacePackr {
@@ -148,11 +171,15 @@ export class Codec {
   #pack(value: unknown): Buffer & Bounds {
     if (value === undefined || typeof value === "function" || typeof value === "symbol")
       throw new MessageInvalidError(`${typeof value} cannot be sent; null can`);
+    let packed: Buffer & Bounds;
     try {
-      return this.#packr.pack(value, REUSE_BUFFER);
+      packed = this.#packr.pack(value, REUSE_BUFFER);
     } catch (error) {
       throw new MessageInvalidError(error);
     }
+    if (packed.end - packed.start > MAX_DEPTH && isDeeper(value, MAX_DEPTH))
+      throw new MessageInvalidError(TOO_DEEP);
+    return packed;
   }
 
   /** Unpacks bytes [start, end) of `source`, which others may be writing. Nothing of the result aliases it. @throws MessageInvalidError */
@@ -167,6 +194,7 @@ export class Codec {
       throw new MessageInvalidError(error);
     }
     if (value === undefined) throw new MessageInvalidError("it is undefined");
+    if (end - start > MAX_DEPTH && isDeeper(value, MAX_DEPTH)) throw new MessageInvalidError(TOO_DEEP);
     return value;
   }
 }

@@ -114,14 +114,18 @@ describe("values", () => {
     using rx = opened.consumer();
     const circular: unknown[] = [];
     circular.push(circular);
+    tx.send(6);
     expect(() => tx.send(circular)).toThrow(MessageInvalidError);
-    expect(() => tx.send(undefined)).toThrow(MessageInvalidError);
+    expect(() => tx.send(undefined)).toThrow(/undefined cannot be sent/);
+    expect(() => tx.send(() => 0)).toThrow(/function cannot be sent/);
     expect(() => tx.send("x".repeat(40_000))).toThrow(ArgumentError);
+    expect(() => tx.send("x".repeat(40_000))).toThrow(/a record of 4\d+ bytes; the largest has/);
     tx.send(7);
-    expect(rx.tryReceive()).toBe(7);
+    expect([rx.tryReceive(), rx.tryReceive(), rx.tryReceive()]).toEqual([6, 7, undefined]);
+    expect([rx.sequence, rx.missed]).toEqual([1, 0]);
   });
 
-  test("a burst is shown at its end, and longer bursts than the ring go through in pieces", async () => {
+  test("a burst is shown at its end, and where room runs out; the rest goes through in pieces", () => {
     const { pair, created, opened } = setup({ capacityBytes: 8192 });
     using _ = pair;
     using tx = created.producer();
@@ -135,9 +139,16 @@ describe("values", () => {
     }
     expect(tx.sendAll(watched())).toBe(3);
     for (const value of values.slice(0, 3)) expect(rx.tryReceive()).toEqual(value);
-    for (let at = 0; at < values.length; at += 50) {
-      expect(tx.sendAll(values.slice(at, at + 50))).toBe(50);
-      for (const value of values.slice(at, at + 50)) expect(rx.tryReceive()).toEqual(value);
+    // More than the ring holds: what is finished is shown where room runs out, and the burst waits for the rest.
+    expect(() => tx.sendAll(values, { timeoutMs: 0 })).toThrow(WaitTimeoutError);
+    const shown: unknown[] = [];
+    for (let value = rx.tryReceive(); value !== undefined; value = rx.tryReceive()) shown.push(value);
+    expect(shown.length).toBeGreaterThan(100);
+    expect(shown).toEqual(values.slice(0, shown.length));
+    for (let at = shown.length; at < values.length; at += 50) {
+      const piece = values.slice(at, at + 50);
+      expect(tx.sendAll(piece)).toBe(piece.length);
+      for (const value of piece) expect(rx.tryReceive()).toEqual(value);
     }
   });
 

@@ -5,6 +5,7 @@ import {
   decodeShapes,
   encodeShapes,
   IN_PLACE_BYTES,
+  MAX_DEPTH,
   MessageInvalidError,
 } from "../../src/channel/codec.ts";
 import { ArgumentError, CorruptError } from "../../src/ring/errors.ts";
@@ -133,6 +134,30 @@ describe("hostile bytes", () => {
     all.fill(0x91, 0, 250_000);
     expect(() => rx.unpack(all, 0, 250_000)).toThrow(MessageInvalidError);
     expect(() => rx.unpack(all, 8, 8)).toThrow(MessageInvalidError);
+  });
+
+  test("nesting: the limit passes and one level more is refused, on both sides, whatever it is made of", () => {
+    const { all, area } = sharedArea(16384);
+    const codec = new Codec([["only"]]);
+    const wraps: readonly ((inner: unknown) => unknown)[] = [
+      (inner) => [inner],
+      (inner) => ({ only: inner }),
+      (inner) => ({ other: inner, date: new Date(0) }),
+      (inner) => [1, "x", inner],
+    ];
+    for (const wrap of wraps) {
+      const nest = (levels: number): unknown => (levels === 0 ? 7 : wrap(nest(levels - 1)));
+      const length = codec.packInto(area, 0, nest(MAX_DEPTH));
+      expect(codec.unpack(all, 4096, 4096 + length)).toEqual(nest(MAX_DEPTH));
+      expect(() => codec.packInto(area, 0, nest(MAX_DEPTH + 1))).toThrow(/more than 256 levels/);
+      expect(() => codec.packApart(nest(MAX_DEPTH + 1))).toThrow(MessageInvalidError);
+    }
+    all.fill(0x91, 0, MAX_DEPTH + 1);
+    all[MAX_DEPTH] = 7;
+    expect(codec.unpack(all, 0, MAX_DEPTH + 1)).toBeArrayOfSize(1);
+    all[MAX_DEPTH] = 0x91;
+    all[MAX_DEPTH + 1] = 7;
+    expect(() => codec.unpack(all, 0, MAX_DEPTH + 2)).toThrow(/more than 256 levels/);
   });
 
   test("keys cannot reach a prototype", () => {
