@@ -298,15 +298,9 @@ export const modelCases: readonly ModelCase[] = [
   records("lossy, long message first", ["MESSAGES=6", "LOSSY", "FIRST_LONG=1"]),
   deep(records("two consumers, two cursors", ["MESSAGES=3", "CURSORS=2"])),
   deep(records("two consumers, one cursor, evicted", ["MESSAGES=3", "EVICTIONS=1"])),
-  deep(
-    records("joins twice, history, one dies", [
-      "MESSAGES=3",
-      "CONSUMERS=1",
-      "STAYS=2",
-      "HISTORY",
-      "CRASHES=1",
-    ]),
-  ),
+  records("joins twice, history, one dies", ["MESSAGES=3", "CONSUMERS=1", "STAYS=2", "HISTORY", "CRASHES=1"]),
+  records("two consumers, two cursors, anybody dies", ["MESSAGES=1", "CURSORS=2", "CRASHES=1"]),
+  records("evicted, anybody dies", ["MESSAGES=2", "CONSUMERS=1", "EVICTIONS=1", "CRASHES=1"]),
   records("no second scan after the claim", ["MESSAGES=4", "CONSUMERS=1", "BUG_NO_SECOND_SCAN"], /x==/),
   records("joiner does not look at the claim", ["MESSAGES=4", "CONSUMERS=1", "BUG_JOIN_WITHOUT_LOOK"], /x==/),
   records(
@@ -409,6 +403,7 @@ export const modelCases: readonly ModelCase[] = [
   queue("a taker goes about other things, bursts", ["BURSTS", "BUSY=1"]),
   queue("anybody dies", ["MESSAGES=1", "CRASHES=1"]),
   queue("a taker dies", ["CRASHES=1", "KILLS=4"]),
+  queue("a taker dies, lanes fill", ["MESSAGES=3", "OTHERS=0", "CRASHES=1", "KILLS=4"]),
   deep(queue("two die, bursts", ["MESSAGES=2", "CRASHES=2", "BURSTS"])),
   queue("publishes without waking", ["BUG_NO_WAKE"], /head\[0\]/),
   queue("a lost claim taken for a won one", ["BUG_NO_COMPARE"], /copy==/),
