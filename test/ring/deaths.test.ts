@@ -31,14 +31,21 @@ function nextDeath(participant: Participant): { promise: Promise<DeathEvent>; st
   return { promise, stop };
 }
 
-/** Runs `sh -c` in new namespaces; null with the reason where that is not permitted. */
-function namespaces(flags: readonly string[]): string[] | null {
-  const command = ["unshare", ...flags, "--fork", "--kill-child"];
-  const probe = Bun.spawnSync([...command, "true"], { stderr: "pipe" });
-  if (probe.exitCode === 0) return command;
-  console.warn(`SKIPPED (${command.join(" ")}: ${probe.stderr.toString().trim()}): run as root`);
-  return null;
+/** A command in new namespaces. */
+function namespaces(flags: readonly string[]): string[] {
+  return ["unshare", ...flags, "--fork", "--kill-child"];
 }
+
+/** Whether that is permitted here; says why not. */
+function permits(command: readonly string[]): boolean {
+  const probe = Bun.spawnSync([...command, "true"], { stderr: "pipe" });
+  if (probe.exitCode !== 0)
+    console.warn(`SKIPPED (${command.join(" ")}: ${probe.stderr.toString().trim()}): run as root`);
+  return probe.exitCode === 0;
+}
+
+const OTHER_NAMESPACES = namespaces(["--pid", "--net", "--ipc", "--mount-proc"]);
+const OWN_LIMITS = namespaces(["--user", "--map-root-user"]);
 
 describe("a death", () => {
   test("every survivor is told, however it waits, and just one cleans", async () => {
@@ -186,9 +193,8 @@ describe("a death", () => {
     expect(existsSync(directory)).toBe(false);
   });
 
-  test("is noticed across pid, network and ipc namespaces", async () => {
-    const wrap = namespaces(["--pid", "--net", "--ipc", "--mount-proc"]);
-    if (wrap === null) return;
+  test.skipIf(!permits(OTHER_NAMESPACES))("is noticed across pid, network and ipc namespaces", async () => {
+    const wrap = OTHER_NAMESPACES;
     using pair = new RegionPair("deaths");
     const me = Participant.of(pair.a);
     const survivor = await Survivor.start(pair.name, "await", wrap);
@@ -204,12 +210,10 @@ describe("a death", () => {
     });
   });
 
-  test("is noticed by looking where the kernel gives no notices", async () => {
+  test.skipIf(!permits(OWN_LIMITS))("is noticed by looking where the kernel gives no notices", async () => {
     const refuse = 'echo 0 > /proc/sys/user/max_inotify_instances && exec "$@"';
-    const wrap = namespaces(["--user", "--map-root-user"]);
-    if (wrap === null) return;
     using pair = new RegionPair("deaths");
-    const survivor = await Survivor.start(pair.name, "await", [...wrap, "sh", "-c", refuse, "sh"]);
+    const survivor = await Survivor.start(pair.name, "await", [...OWN_LIMITS, "sh", "-c", refuse, "sh"]);
     const victim = await Survivor.start(pair.name, "idle");
     await victim.kill();
     const { notices, ...event } = await survivor.death();
