@@ -14,7 +14,7 @@ module physring_core #(
     parameter int READ_BURSTS = 4,  // outstanding, per executor
     parameter int MAX_FILTER_WIDTH = 2048,  // pixels, a power of two
     parameter int CLOCK_HZ = 0,  // for information
-    parameter logic [31:0] OPCODES = 32'hff,  // bit n: opcode n is allowed
+    parameter logic [31:0] OPCODES = pr::IMPLEMENTED,  // bit n: opcode n is allowed
     parameter int SPLIT_COMPLETION = 0,
     parameter logic [3:0] AX_CACHE = 4'b0011,  // docs/FPGA.md says what a port wants: 4'b1111 for most coherent ones
     parameter logic [2:0] AX_PROT = 3'b010  // unprivileged, non-secure, data
@@ -120,7 +120,7 @@ module physring_core #(
       10'h001: global_data = 32'd1;
       10'h002: global_data = QUEUES;
       10'h003: global_data = DATA_BITS / 8;
-      10'h004: global_data = OPCODES & 32'hff;
+      10'h004: global_data = OPCODES & pr::IMPLEMENTED;
       10'h005: global_data = pr::MAX_CAPACITY_LOG2;
       10'h006: global_data = pr::MAX_LIST_ENTRIES;
       10'h007: global_data = CLOCK_HZ;
@@ -313,7 +313,7 @@ module physring_core #(
           .BURST_BEATS(BURST_BEATS),
           .READ_BURSTS(READ_BURSTS),
           .MAX_FILTER_WIDTH(MAX_FILTER_WIDTH),
-          .OPCODES(OPCODES & 32'hff),
+          .OPCODES(OPCODES & pr::IMPLEMENTED),
           .QUEUE_BITS(QUEUE_BITS)
       ) exec (
           .clk,

@@ -25,6 +25,8 @@ package pr;
   localparam logic [7:0] OP_FILTER3X3 = 8'd5;
   localparam logic [7:0] OP_SOURCE = 8'd6;
   localparam logic [7:0] OP_SINK = 8'd7;
+  // Bit n: an engine carries out opcode n.
+  localparam logic [31:0] IMPLEMENTED = 32'hff;
 
   // 10.6: status of a completion.
   localparam logic [7:0] ST_OK = 8'd0;

@@ -2,7 +2,7 @@
 // length must be whole lines: a division, a bit per clock.
 module pr_check #(
     parameter int MAX_FILTER_WIDTH = 2048,
-    parameter logic [31:0] OPCODES = 32'hff
+    parameter logic [31:0] OPCODES = pr::IMPLEMENTED
 ) (
     input logic clk,
     input logic rst_n,

@@ -10,7 +10,7 @@
 module pr_engines #(
     parameter int DATA_BITS = 64,
     parameter int MAX_FILTER_WIDTH = 2048,
-    parameter logic [31:0] OPCODES = 32'hff  // an engine none of whose opcodes is allowed is not built
+    parameter logic [31:0] OPCODES = pr::IMPLEMENTED  // an engine none of whose opcodes is allowed is not built
 ) (
     input logic clk,
     input logic rst_n,

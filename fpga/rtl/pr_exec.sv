@@ -9,7 +9,7 @@ module pr_exec #(
     parameter int BURST_BEATS = 16,
     parameter int READ_BURSTS = 4,
     parameter int MAX_FILTER_WIDTH = 2048,
-    parameter logic [31:0] OPCODES = 32'hff,
+    parameter logic [31:0] OPCODES = pr::IMPLEMENTED,
     parameter int QUEUE_BITS = 2
 ) (
     input logic clk,
