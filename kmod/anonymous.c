@@ -47,12 +47,13 @@ static struct device *udb_anonymous_device(const char *parent)
 	return udb_bind_get(parent, &spec);
 }
 
-static void udb_anonymous_device_put(struct device *dev)
+/* Ours is locked only if it was named. */
+static void udb_anonymous_device_put(struct device *dev, const char *parent)
 {
-	if (dev == &udb_anonymous_pdev->dev)
-		put_device(dev);
-	else
+	if (parent[0])
 		udb_bind_put(dev);
+	else
+		put_device(dev);
 }
 
 static struct udb_memory *udb_anonymous_create(struct device *dev,
@@ -109,7 +110,7 @@ static long udb_ioctl_anonymous(struct u_dma_buf_anonymous __user *user)
 	if (IS_ERR(dev))
 		return PTR_ERR(dev);
 	m = udb_anonymous_create(dev, &in);
-	udb_anonymous_device_put(dev);
+	udb_anonymous_device_put(dev, in.parent);
 	if (IS_ERR(m))
 		return PTR_ERR(m);
 	/* The file has its own reference. */
@@ -148,7 +149,7 @@ static long udb_ioctl_adopt(struct u_dma_buf_adopt __user *user)
 	if (IS_ERR(dev))
 		return PTR_ERR(dev);
 	error = udb_adopt(dev, &in, user);
-	udb_anonymous_device_put(dev);
+	udb_anonymous_device_put(dev, in.parent);
 	return error;
 }
 

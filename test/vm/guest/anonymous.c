@@ -5,6 +5,7 @@
  * makes one for that device, removes the device - or, by the file UNBIND, its driver -
  * and looks what is left.
  *
+ * anonymous coherent: tells whether one is.
  * anonymous hold: tells "held" when a descriptor of one is all that it has, and waits.
  */
 #define _GNU_SOURCE
@@ -192,6 +193,21 @@ static void test_handed_over(void)
 	close(sockets[1]);
 }
 
+/* The device of those that name none, by its name: no lock of it is left. */
+static void test_own_device(void)
+{
+	struct u_dma_buf_anonymous in = { .size = BYTES, .flags = O_RDWR, .parent = "u-dma-buf-anon" };
+
+#ifdef __x86_64__
+	for (int i = 0; i < 2; i++) {
+		check_ok("anonymous: for the module's own device", ioctl(node, U_DMA_BUF_IOCTL_ANONYMOUS, &in));
+		close(in.fd);
+	}
+#else
+	check_errno("anonymous: for a device without driver", ioctl(node, U_DMA_BUF_IOCTL_ANONYMOUS, &in), ENODEV);
+#endif
+}
+
 static void become(int user)
 {
 	require(setgid(user) == 0 && setuid(user) == 0);
@@ -213,7 +229,9 @@ static void as_user(int user, void (*steps)(void))
 		exit(check_failures);
 	}
 	waitpid(child, &status, 0);
-	check_failures += WIFEXITED(status) ? WEXITSTATUS(status) : 0;
+	check(WIFEXITED(status), "quota: a user's steps came to their end", "status 0x%x", status);
+	if (WIFEXITED(status))
+		check_failures += WEXITSTATUS(status);
 }
 
 static void without_quota(void)
@@ -343,6 +361,17 @@ static void test_parent(const char *edu, const char *unbind)
 	check_u64("anonymous: the memory is there", map[0], 42);
 }
 
+/* What the parameter anonymous_coherent made of it. */
+static void tell_coherent(void)
+{
+	struct u_dma_buf_buffer facts = { 0 };
+	int fd = anonymous(BYTES, O_RDWR);
+
+	require(fd >= 0 && ioctl(fd, U_DMA_BUF_IOCTL_GET_BUFFER, &facts) == 0);
+	printf("%s\n", facts.flags & U_DMA_BUF_BUFFER_COHERENT ? "coherent" : "not coherent");
+	exit(0);
+}
+
 static void hold(void)
 {
 	require(anonymous(BYTES, O_RDWR) >= 0);
@@ -358,6 +387,8 @@ int main(int argc, char **argv)
 	require(node >= 0);
 	if (argc == 2 && strcmp(argv[1], "hold") == 0)
 		hold();
+	if (argc == 2 && strcmp(argv[1], "coherent") == 0)
+		tell_coherent();
 	if (argc >= 2) {
 		test_parent(argv[1], argv[2]);
 		return check_done();
@@ -366,6 +397,7 @@ int main(int argc, char **argv)
 	test_open_modes();
 	test_refusals();
 	test_handed_over();
+	test_own_device();
 	test_quota();
 	return check_done();
 }
