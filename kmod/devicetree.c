@@ -48,8 +48,8 @@ static void udb_of_mmap_mode(const struct device_node *np, struct udb_spec *spec
 		enum u_dma_buf_mmap_mode mode;
 	} modes[] = {
 		/* The last one that is there wins. */
-		{ "quirk-mmap-off", U_DMA_BUF_MMAP_OFF },
 		{ "quirk-mmap-on", U_DMA_BUF_MMAP_ON },
+		{ "quirk-mmap-off", U_DMA_BUF_MMAP_OFF },
 		{ "quirk-mmap-auto", U_DMA_BUF_MMAP_AUTO },
 		{ "quirk-mmap-page", U_DMA_BUF_MMAP_PAGE },
 	};

@@ -213,3 +213,5 @@ module_exit(udb_exit);
 MODULE_DESCRIPTION("Physically contiguous DMA memory for user space");
 MODULE_VERSION(UDB_DRIVER_VERSION);
 MODULE_LICENSE("Dual MIT/GPL");
+/* The manager was a module of its own, which existing scripts load. */
+MODULE_ALIAS("u-dma-buf-mgr");

@@ -1,7 +1,7 @@
 # Boots one scenario and judges it by what the guest says on its serial line.
 
 # Any of these in the log fails the scenario.
-COMPLAINTS='BUG:|WARNING:|KASAN|Oops|general protection|Kernel panic|suspicious RCU|inconsistent lock|possible .* deadlock|Call Trace|kmemleak: [1-9]|ODEBUG'
+COMPLAINTS='BUG:|WARNING:|KASAN|Oops|general protection|Kernel panic|suspicious|inconsistent lock|possible .* deadlock|Call Trace|kmemleak: [1-9]|ODEBUG|rcu.*stall|blocked for more than'
 
 DEBUG_APPEND="panic_on_warn=0 loglevel=5 debug_pagealloc=on log_buf_len=16M"
 
@@ -37,6 +37,8 @@ scenario_arguments() {
 	# it always is, or CMA (docs/KERNEL.md).
 	large) MEMORY=10240 APPEND=nokaslr ;;
 	# Everything that is wrong is to be seen, not only the first.
+	# Refused requests are many, and each is told.
+	fuzz) APPEND=log_buf_len=16M ;;
 	debug-*)
 		APPEND="$DEBUG_APPEND"
 		MEMORY=2048
@@ -120,6 +122,11 @@ boot_scenario() {
 		bad=$((bad + 1))
 	fi
 	if [ -n "$TRACED_REGION" ]; then trace_end "$target/$scenario" "$log"; fi
+	# A log that has lost its beginning may have lost a complaint.
+	if [[ $(grep -a -m 1 '^kernel: ' "$log") != 'kernel: [    0.0'* ]]; then
+		echo "not ok $target/$scenario: the kernel's log does not go back to its start, see $log"
+		bad=$((bad + 1))
+	fi
 	if $SIMULATED_BOARD; then board_end "$target/$scenario"; fi
 	skips=$(grep -c '^skip ' "$log" || true)
 	grep -h '^skip ' "$log" | sed "s|^skip |SKIPPED $target/$scenario: |" || true

@@ -1,6 +1,6 @@
 # Builds for one target: the module, the guest programs, the initial ram disk.
 
-GUEST_PROGRAMS=(abi memattr devbuf matrix vma hold edu dmabuf physical large fuzz manage anonymous doorbell adopt inject pressure fill maintenance)
+GUEST_PROGRAMS=(abi memattr devbuf matrix vma hold edu dmabuf physical large fuzz manage anonymous doorbell adopt inject pressure fill maintenance compat)
 GUEST_MODULES=(virtio_pci 9pnet_virtio 9p brd)
 BUN_LIBRARIES=(libc.so.6 libpthread.so.0 libdl.so.2 libm.so.6)
 

@@ -175,6 +175,15 @@ mutant leak-when-registration-fails $X86 main device.c \
 	'/^put_udev:/,/^put_minor:/s/put_device(&udev->dev);/(void)0;/' \
 	'injected' 'a failed insmod loses no buffer|inject: '
 
+mutant quirks-in-another-order $ARM devicetree devicetree.c \
+	's/{ "quirk-mmap-on", U_DMA_BUF_MMAP_ON },/{ "quirk-mmap-off", U_DMA_BUF_MMAP_OFF },/;t
+	 s/{ "quirk-mmap-off", U_DMA_BUF_MMAP_OFF },/{ "quirk-mmap-on", U_DMA_BUF_MMAP_ON },/' \
+	'. /guest/devicetree.sh' 'quirk-mmap-off goes before on'
+
+mutant no-old-name-of-the-manager $X86 main main.c \
+	's/^MODULE_ALIAS.*//' \
+	'by_the_managers_old_name' 'modprobe u-dma-buf-mgr'
+
 mutant leak-of-minors $X86 main device.c \
 	'/^void udb_device_destroy/,/^}/s/ida_free(&udb_minors, minor);/(void)minor;/' \
 	'unbind_in_use' 'bind makes a new one'
@@ -212,6 +221,31 @@ mutant futex-without-key $X86 main cache.c \
 mutant sync-outside $X86 main dma.c \
 	's/size <= m->size - offset/true/' \
 	'interface; unload' 'SYNC_RANGES, one byte too many'
+
+mutant no-32-bit-ioctl $X86 main file.c \
+	's/\.compat_ioctl.*,//' \
+	'interface; unload' 'compat: GET_SIZE'
+
+mutant no-32-bit-ioctl-of-the-manager $X86 main manager.c \
+	's/\.compat_ioctl.*,//' \
+	'interface; unload' 'compat: CREATE'
+
+mutant no-32-bit-ioctl-of-the-adopted $X86 main adopt.c \
+	's/\.compat_ioctl.*,//' \
+	'interface; unload' 'compat: GET_SEGMENTS'
+
+mutant page-offset-cut $X86 large map.c \
+	's/^int udb_mmap(.*/static struct vm_area_struct *udb_cut(struct vm_area_struct *vma)\n{\n\tvma->vm_pgoff \&= 0xfffff;\n\treturn vma;\n}\n\n&/
+	 s/unsigned long count = vma_pages(vma);/unsigned long count = vma_pages(udb_cut(vma));/' \
+	'gibibytes' 'large: far: a mapping'
+
+mutant offset-cut-to-32-bits $X86 large file.c \
+	's/struct page \*page = udb_page(m, (pos + done)/struct page *page = udb_page(m, (u32)(pos + done)/' \
+	'gibibytes' 'large: far'
+
+mutant imported-bounce-not-refused $X86 large dmabuf.c \
+	's/if (!udb_table_is_direct(e, a))/if (false)/' \
+	'gibibytes' 'export: to a device that does not reach it'
 
 # ---- doorbells ----
 

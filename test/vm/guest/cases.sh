@@ -29,6 +29,8 @@ interface() {
 	run devbuf 16
 	equal "where 16 MiB come from" "$(attribute udmabuf0 memory)" $LARGE
 	equal "where 1 MB comes from" "$(attribute udmabuf1 memory)" $SMALL
+	# A kernel without them ends a program that tries.
+	if grep -q '^CONFIG_IA32_EMULATION=y' /boot/config-*; then run compat /dev/udmabuf1; fi
 	equal "udmabuf1 has its minor" "$(stat -c %T /dev/udmabuf1)" 1
 	equal "the node is root's" "$(stat -c %a:%u:%g /dev/udmabuf0)" 600:0:0
 }
@@ -145,6 +147,20 @@ below_4_gib() {
 		equal "$size bytes below 4 GiB" "$(($(attribute udmabuf0 cpu_phys_addr) + size <= 1 << 32))" 1
 		unload
 	done
+}
+
+# Above 4 GiB; and with 16 MiB more than that there are places in it that 32 bits do not name.
+gibibytes() {
+	load udmabuf0=$(((4 << 30) + (16 << 20))) udmabuf1=2147483648 dma_mask_bit=64 || not_ok "4 and 2 GiB" "insmod"
+	equal "the sizes are not cut" "$(attribute udmabuf0 size) $(attribute udmabuf1 size)" "4311744512 2147483648"
+	run large /dev/udmabuf0
+	run large /dev/udmabuf1
+	# What a 32-bit device would not reach without a bounce buffer, it does not get.
+	insmod /modules/udb-importer.ko mask_bits=32
+	equal "a buffer above 4 GiB" "$(($(attribute udmabuf0 cpu_phys_addr) >= 1 << 32))" 1
+	run dmabuf /dev/udmabuf0 bounces
+	rmmod udb_importer
+	unload
 }
 
 attributes() {
@@ -427,6 +443,20 @@ managed() {
 	succeeds "delete of a bound one" command_ "delete card"
 	load_bound_is_not_the_managers
 	succeeds "rmmod with buffers of the manager" unload
+	by_the_managers_old_name
+}
+
+# u-dma-buf-mgr was a module of its own; scripts load both.
+by_the_managers_old_name() {
+	modules=/lib/modules/$(uname -r)
+	mkdir -p "$modules"
+	cp /modules/u-dma-buf.ko "$modules/"
+	depmod
+	succeeds "modprobe u-dma-buf-mgr" modprobe u-dma-buf-mgr
+	equal "the manager is there" "$(ls $MANAGER)" $MANAGER
+	succeeds "modprobe of both" sh -c "modprobe u-dma-buf && modprobe u-dma-buf-mgr"
+	unload
+	rm -r "$modules"
 }
 
 # deleted_in_use [MODE]: in u-dma-buf 5.5.0 the next buffer gets the memory of the deleted one.
@@ -448,6 +478,10 @@ deleted_in_use() {
 	hold_step close
 	holder_end
 	succeeds "rmmod after delete in use" unload
+}
+
+deleted_in_use_by_frames() {
+	deleted_in_use 2
 }
 
 load_bound_is_not_the_managers() {
@@ -610,4 +644,31 @@ maintained() {
 	run maintenance /dev/udmabuf1 coherent
 	unload
 	rmmod udb_importer
+}
+
+# What no other case sets.
+options() {
+	mark "quiet"
+	load udmabuf4=4096 udmabuf5=8192 udmabuf6=12288 udmabuf7=16384 info_enable=0
+	equal "udmabuf4 to 7" "$(cat $CLASS/udmabuf4/size $CLASS/udmabuf5/size $CLASS/udmabuf6/size $CLASS/udmabuf7/size | xargs)" \
+		"4096 8192 12288 16384"
+	equal "their minors" "$(stat -c %T /dev/udmabuf4 /dev/udmabuf7 | xargs)" "4 7"
+	equal "info_enable=0 tells nothing" "$(log_since quiet | grep -c 'u-dma-buf[ :]')" 0
+	unload
+	mark "build"
+	load udmabuf0=4096 info_enable=4
+	equal "info_enable=4 tells how it was built" "$(log_since build | grep -c 'u-dma-buf: .*dma-buf export 1')" 1
+	equal "and nothing of buffers" "$(log_since build | grep -c udmabuf0)" 0
+	unload
+	load anonymous_coherent=1
+	equal "anonymous_coherent=1" "$(anonymous coherent)" "coherent"
+	unload
+	if [ $COHERENT = 1 ]; then
+		refused "anonymous_coherent=0 on a coherent machine" "every device is coherent" anonymous_coherent=0
+	else
+		load anonymous_coherent=0
+		equal "anonymous_coherent=0" "$(anonymous coherent)" "not coherent"
+		unload
+	fi
+	refused "anonymous_coherent=2" "must be 0 or 1" anonymous_coherent=2
 }

@@ -2,6 +2,7 @@
 . /guest/lib.sh
 
 BLOCK=/dev/ram0
+OF_TREE="camera-buffer quirk-auto quirk-off quirk-on quirk-page udmabuf0 udmabuf1 udmabuf2"
 
 # platform NAME: the platform device of a buffer
 platform() {
@@ -11,7 +12,7 @@ platform() {
 # reload makes nothing of its own
 load info_enable=7 || not_ok "insmod" "failed"
 equal "the nodes have become devices" "$(ls $CLASS | sort | xargs)" \
-	"camera-buffer udmabuf0 udmabuf1 udmabuf2"
+	"$OF_TREE"
 equal "a node without size is refused and told" "$(dmesg | grep -c 'the property size is missing')" 1
 
 equal "reusable: the memory" "$(attribute udmabuf0 memory)" cma
@@ -46,6 +47,12 @@ equal "properties of sync" \
 equal "dma-coherent" "$(attribute udmabuf2 dma_coherent)" 1
 equal "dma-mask" "$(dmesg | grep 'udmabuf2: for' | grep -c 'dma mask 40 bits')" 1
 equal "quirk-mmap-page" "$(attribute udmabuf2 quirk_mmap_mode)" 4
+equal "quirk-mmap-on" "$(attribute quirk-on quirk_mmap_mode)" 2
+equal "quirk-mmap-off goes before on" "$(attribute quirk-off quirk_mmap_mode)" 1
+equal "quirk-mmap-auto goes before both" "$(attribute quirk-auto quirk_mmap_mode)" 3
+equal "quirk-mmap-page goes before auto" "$(attribute quirk-page quirk_mmap_mode)" 4
+equal "dma-coherent of the bus" "$(attribute quirk-on dma_coherent)" 1
+equal "dma-noncoherent on it" "$(attribute quirk-off dma_coherent)" 0
 equal "a name from minor-number" "$(stat -c %T /dev/udmabuf2)" 2
 equal "a name from the node" "$(attribute camera-buffer size)" 65536
 
@@ -79,7 +86,7 @@ hold_step close
 holder_end
 succeeds "rmmod" unload
 load udmabuf3=65536 || not_ok "insmod with parameters beside the tree" "failed"
-equal "parameters beside the tree" "$(ls $CLASS | sort | xargs)" "camera-buffer udmabuf0 udmabuf1 udmabuf2 udmabuf3"
+equal "parameters beside the tree" "$(ls $CLASS | sort | xargs)" "$OF_TREE udmabuf3"
 i=0
 while [ $i -lt 10 ]; do
 	unload && load info_enable=0 || break

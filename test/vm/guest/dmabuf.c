@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * dmabuf DEVICE: a part of the buffer as a dma-buf, used by a process and,
- * through the module udb-importer, by another device.
+ * dmabuf DEVICE [bounces]: a part of the buffer as a dma-buf, used by a process and,
+ * through the module udb-importer, by another device.  "bounces": only the latter, and
+ * it does not reach the buffer.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -80,15 +81,32 @@ static void test_importer(int fd, uint64_t addr)
 	close(importer);
 }
 
+static void test_bounced_importer(void)
+{
+	int fd = export_range(O_RDWR | O_CLOEXEC, OFFSET, BYTES, NULL);
+	int importer = open("/dev/udb-importer", O_RDWR);
+	char text[16];
+
+	require(fd >= 0 && importer >= 0);
+	snprintf(text, sizeof(text), "%d", fd);
+	check_errno("export: to a device that does not reach it", write(importer, text, strlen(text)), EIO);
+	close(importer);
+	close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	uint64_t addr = 0, size = 0, bus = 0;
 	volatile char *whole, *part;
 	int fd, reader;
 
-	require(argc == 2);
+	require(argc >= 2);
 	device = open(argv[1], O_RDWR);
 	require(device >= 0);
+	if (argc == 3) {
+		test_bounced_importer();
+		return check_done();
+	}
 	require(ioctl(device, U_DMA_BUF_IOCTL_GET_SIZE, &size) == 0);
 	require(ioctl(device, U_DMA_BUF_IOCTL_GET_DMA_ADDR, &bus) == 0);
 	whole = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, device, 0);

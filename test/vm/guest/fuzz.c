@@ -262,6 +262,30 @@ static int fuzz_adopt(struct fuzzer *f, int fd)
 	return in.fd;
 }
 
+/* Commands of words that mostly fit, or of any characters, several in a write. */
+static void fuzz_text(struct fuzzer *f)
+{
+	static const char * const words[] = {
+		"create", "create", "create", "delete", "delete", "fuzz0", "fuzz1", "fuzz2", "4096", "65536",
+		"size=0x8000", "bus=platform", "bus=pci", "device=u-dma-buf-anon", "device=0000:00:00.0",
+		"dma-mask=40", "dma-mask=99", "quirk-mmap-on", "quirk-mmap-page", "", "a/b", "-1",
+	};
+	static const char ends[] = "  \t\n;";
+	char text[1100];
+	size_t length = 0, limit = draw(f) % 16 ? 120 : sizeof(text);
+
+	if (draw(f) % 2)
+		length = sprintf(text, draw(f) % 2 ? "create fuzz%d %d;" : "delete fuzz%d%.0d\n",
+				 (int)(draw(f) % 3), (int)(draw(f) % (128 << 10)));
+	while (length + 32 < limit && draw(f) % 8) {
+		length += sprintf(text + length, "%s", words[draw(f) % (sizeof(words) / sizeof(words[0]))]);
+		text[length++] = ends[draw(f) % sizeof(ends)];
+		if (draw(f) % 32 == 0)
+			text[length++] = draw(f);
+	}
+	count(f, write(manager, draw(f) % 32 ? text : (void *)number(f), length));
+}
+
 /* A few names, so that threads meet at them. */
 static void fuzz_manager(struct fuzzer *f)
 {
@@ -271,6 +295,10 @@ static void fuzz_manager(struct fuzzer *f)
 	};
 	struct u_dma_buf_delete delete = { 0 };
 
+	if (draw(f) % 3 == 0) {
+		fuzz_text(f);
+		return;
+	}
 	snprintf(create.name, sizeof(create.name), "fuzz%d", (int)(draw(f) % 3));
 	strcpy(delete.name, create.name);
 	random_parent(f, create.parent);

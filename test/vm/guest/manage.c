@@ -72,6 +72,15 @@ static void test_create(const char *edu)
 	check_u64("manage: it is coherent", facts.flags & U_DMA_BUF_BUFFER_COHERENT,
 		  U_DMA_BUF_BUFFER_COHERENT);
 
+#ifdef __aarch64__
+	check_ok("manage: create, not coherent", create("not", 8192, 0, 0, U_DMA_BUF_CREATE_NOT_COHERENT, ""));
+	check_u64("manage: it is not", facts_of("/dev/not").flags & U_DMA_BUF_BUFFER_COHERENT, 0);
+	check_ok("manage: delete it", delete("not"));
+#else
+	check_errno("manage: create, not coherent, where all is",
+		    create("not", 8192, 0, 0, U_DMA_BUF_CREATE_NOT_COHERENT, ""), EINVAL);
+#endif
+
 	snprintf(parent, sizeof(parent), "pci/%s", edu);
 	check_ok("manage: create for a device", create("card", 8192, 0, 0, 0, parent));
 	check(readlink(CLASS "card/device", link, sizeof(link) - 1) > 0 && strstr(link, edu),

@@ -50,6 +50,34 @@ static const char *pagemap(void)
 	return i == BYTES / 4096 ? "ok" : i == 0 && !(entry >> 56) ? "none" : "wrong";
 }
 
+static pid_t fork_child(void)
+{
+	pid_t child;
+
+	fflush(stdout);
+	child = fork();
+	require(child >= 0);
+	return child;
+}
+
+/* A child ends with the answer: 0 is well, else an error or, for other bytes than there should be, WRONG. */
+#define WRONG	200
+
+static const char *answer_of(int status)
+{
+	if (!WIFEXITED(status))
+		return "killed";
+	return WEXITSTATUS(status) == WRONG ? "wrong" : answer(-WEXITSTATUS(status));
+}
+
+static const char *child_answer(pid_t child)
+{
+	int status;
+
+	require(waitpid(child, &status, 0) == child);
+	return answer_of(status);
+}
+
 /* A wait with another value: EAGAIN says that the kernel found the word. */
 static const char *futex(int flag)
 {
@@ -65,43 +93,44 @@ static const char *futex(int flag)
 static const char *futex_between_processes(void)
 {
 	volatile uint32_t *word = (uint32_t *)(map + 4096) + WORD;
+	const char *failure = NULL, *answered;
 	int status;
 	pid_t child;
 
 	*word = 1;
-	child = fork();
-	require(child >= 0);
+	child = fork_child();
 	if (!child) {
 		int fd = open("/dev/udmabuf0", O_RDWR);
 		char *own = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 4096);
 		uint32_t *mine = (uint32_t *)own + WORD;
 
 		if (own == MAP_FAILED || own == map)
-			_exit(1);
+			_exit(WRONG);
 		while (__atomic_load_n(mine, __ATOMIC_ACQUIRE) == 1)
 			if (syscall(SYS_futex, mine, FUTEX_WAIT, 1, NULL, NULL, 0) &&
 			    errno != EAGAIN && errno != EINTR)
-				_exit(errno == EFAULT ? 2 : 1);
-		_exit(*mine == 2 ? 0 : 1);
+				_exit(errno);
+		_exit(*mine == 2 ? 0 : WRONG);
 	}
 	/* Woken while asleep, else the wait would prove nothing. */
 	for (;;) {
 		long woken = syscall(SYS_futex, word, FUTEX_WAKE, 1, NULL, NULL, 0);
 
-		if (woken < 0 || waitpid(child, &status, WNOHANG) == child)
-			goto failed;
 		if (woken == 1)
 			break;
+		if (woken < 0) {
+			failure = strerrorname_np(errno);
+			kill(child, SIGKILL);
+			break;
+		}
+		if (waitpid(child, &status, WNOHANG) == child)
+			return answer_of(status);
 		usleep(1000);
 	}
 	*word = 2;
 	syscall(SYS_futex, word, FUTEX_WAKE, 1, NULL, NULL, 0);
-	waitpid(child, &status, 0);
-	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? "ok" : "wrong";
-failed:
-	kill(child, SIGKILL);
-	waitpid(child, &status, 0);
-	return "EFAULT";
+	answered = child_answer(child);
+	return failure ? failure : answered;
 }
 
 /* Through the block device and back by another buffer. */
@@ -146,27 +175,25 @@ static const char *splice_out(void)
 	return result ? answer(result) : memcmp(map, data, 4096) ? "wrong" : "ok";
 }
 
-static const char *other_process_reads(void)
+static int other_process_reads(void)
 {
 	static char data[4096];
 	struct iovec local = { data, 4096 }, remote = { map, 4096 };
-	int result;
 
 	memset(map, 0x34, 4096);
-	result = of_errno(process_vm_readv(getppid(), &local, 1, &remote, 1, 0));
-	return result ? answer(result) : memcmp(map, data, 4096) ? "wrong" : "ok";
+	if (process_vm_readv(getppid(), &local, 1, &remote, 1, 0) != 4096)
+		return errno;
+	return memcmp(map, data, 4096) ? WRONG : 0;
 }
 
 /* Run in a child, because a process may always read its own memory. */
 static const char *process_vm(void)
 {
-	int status;
-	pid_t child = fork();
+	pid_t child = fork_child();
 
 	if (!child)
-		_exit(strcmp(other_process_reads(), "ok") == 0 ? 0 : 1);
-	waitpid(child, &status, 0);
-	return WEXITSTATUS(status) == 0 ? "ok" : "EFAULT";
+		_exit(other_process_reads());
+	return child_answer(child);
 }
 
 static const char *uring_plain(void)
@@ -197,7 +224,7 @@ static const char *uring_plain(void)
 static const char *uring_registered(void)
 {
 	int status;
-	pid_t child = fork();
+	pid_t child = fork_child();
 
 	if (!child) {
 		struct uring ring;
@@ -207,7 +234,7 @@ static const char *uring_registered(void)
 	}
 	for (int i = 0; i < 2000; i++) {
 		if (waitpid(child, &status, WNOHANG) == child)
-			return WIFEXITED(status) ? answer(-WEXITSTATUS(status)) : "killed";
+			return answer_of(status);
 		usleep(1000);
 	}
 	kill(child, SIGKILL);
@@ -217,22 +244,22 @@ static const char *uring_registered(void)
 
 static const char *two_processes(void)
 {
-	int status;
+	const char *seen;
 	pid_t child;
 
 	map[12345] = 1;
-	child = fork();
+	child = fork_child();
 	if (!child) {
 		int fd = open("/dev/udmabuf0", O_RDWR);
 		char *own = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 
 		if (own == MAP_FAILED || own[12345] != 1)
-			_exit(1);
+			_exit(WRONG);
 		own[12345] = 2;
 		_exit(0);
 	}
-	waitpid(child, &status, 0);
-	return WEXITSTATUS(status) == 0 && map[12345] == 2 ? "ok" : "wrong";
+	seen = child_answer(child);
+	return map[12345] == 2 ? seen : "wrong";
 }
 
 int main(int argc, char **argv)

@@ -17,6 +17,7 @@ test("doctor tells reserved memory and why each buffer is coherent or not", asyn
   expect(seen("buffer.udmabuf0.coherent")).toEqual(["note", text("platform's default")]);
   expect(seen("buffer.udmabuf1.coherent")).toEqual(["ok", text("no-map memory is never cached")]);
   expect(seen("buffer.udmabuf1.mode")).toEqual(["note", text("no page frames")]);
+  expect(seen("buffer.quirk-off.coherent")).toEqual(["note", text("has dma-noncoherent")]);
   expect(seen("buffer.udmabuf2.coherent")).toEqual(["ok", text("has dma-coherent")]);
   expect(seen("buffer.udmabuf2.mode")).toEqual(["note", text("quirk_mmap_mode 4")]);
 });
@@ -27,6 +28,10 @@ test("status shows the buffers of the tree", async () => {
   const { buffers } = JSON.parse(stdout).module;
   expect(buffers.map(({ name, memory }: { name: string; memory: string }) => `${name} ${memory}`)).toEqual([
     "camera-buffer cma",
+    "quirk-auto cma",
+    "quirk-off cma",
+    "quirk-on cma",
+    "quirk-page cma",
     "udmabuf0 cma",
     "udmabuf1 no-map",
     "udmabuf2 cma",
