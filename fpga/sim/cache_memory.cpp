@@ -82,7 +82,8 @@ void CacheMemory::step() {
     const uint64_t lines = bytes_ / kLineBytes;
     const uint64_t offset = anywhere ? random_.next() % lines * kLineBytes : recent_[random_.below(static_cast<uint32_t>(recent_.size()))];
     if (isDirty(offset)) {
-      writeBack(offset);
+      const uint64_t first = offset & ~uint64_t{kGranuleBytes - 1};
+      for (uint64_t at = first; at < first + kGranuleBytes && at < bytes_; at += kLineBytes) writeBack(at);
       writebacks_++;
     } else if (random_.chance(0.25) && memcmp(device_ + offset, shadow_.data() + offset, kLineBytes) != 0) {
       refresh(offset);

@@ -12,6 +12,7 @@
 class CacheMemory {
  public:
   static constexpr unsigned kLineBytes = 64;
+  static constexpr unsigned kGranuleBytes = 128;  // what may go to memory when one dirty line of it does: the least that hosts reckon with
 
   CacheMemory(uint8_t* cpu, uint8_t* device, uint64_t bytes, uint64_t seed);
 

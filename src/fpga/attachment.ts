@@ -96,9 +96,11 @@ function openBuffer(core: Core, region: Region, path: string): QueueBuffer {
 
 /** Blocks that are synced one by one must not share a granule of the cache with their neighbours. */
 function checkGranules(core: Core, pool: Pool, coherent: boolean): void {
-  if (coherent || pool.geometry.blockBytes % core.granuleBytes === 0) return;
+  const first = pool.blockOffset(0);
+  if (coherent || (pool.geometry.blockBytes % core.granuleBytes === 0 && first % core.granuleBytes === 0))
+    return;
   throw new ArgumentError(
-    `pool ${pool.entry.name}: blocks of ${pool.geometry.blockBytes} bytes share cache granules of ${core.granuleBytes} bytes, which a device that is not coherent does not allow: use frames of a multiple of that`,
+    `pool ${pool.entry.name}: blocks of ${pool.geometry.blockBytes} bytes from ${first} share cache granules of ${core.granuleBytes} bytes, which a device that is not coherent does not allow: use frames of a multiple of that`,
   );
 }
 

@@ -302,11 +302,20 @@ export class BlockQueue {
       this.queue.take(destinationBlock, this.bit, ringer);
   }
 
-  /** A range of a block, rounded up to whole granules: the rest of its last granule is the same holder's. */
   private syncLater(batch: SyncBatch, block: number, offset: number, lengthBytes: number): void {
     if (batch.full) this.syncNow(batch);
-    const padded = roundUp(lengthBytes, this.granuleBytes);
-    batch.add(this.queue.pool.blockOffset(block) + offset, Math.min(padded, this.blockBytes - offset));
+    this.addGranules(batch, block, offset, lengthBytes);
+  }
+
+  /**
+   * A range of a block as whole granules: a cache may write back all of a granule for one dirty line in it, over what the device wrote beside that. The rest of
+   * the granules is the same holder's, because blocks begin and end with granules.
+   */
+  private addGranules(batch: SyncBatch, block: number, offset: number, lengthBytes: number): void {
+    const { granuleBytes } = this;
+    const start = offset - (offset % granuleBytes);
+    const end = Math.min(roundUp(offset + lengthBytes, granuleBytes), this.blockBytes);
+    batch.add(this.queue.pool.blockOffset(block) + start, end - start);
   }
 
   private syncPart(batch: SyncBatch, part: BlockPart): void {
@@ -385,8 +394,7 @@ export class BlockQueue {
 
   private syncForCpuLater(block: number, offset: number, lengthBytes: number): void {
     if (this.forCpu.full) this.finishSyncForCpu();
-    const padded = roundUp(lengthBytes, this.granuleBytes);
-    this.forCpu.add(this.queue.pool.blockOffset(block) + offset, Math.min(padded, this.blockBytes - offset));
+    this.addGranules(this.forCpu, block, offset, lengthBytes);
   }
 
   private finishSyncForCpu(): void {

@@ -173,6 +173,7 @@ class Host {
         };
       }
       case 5: {
+        destination.bytes.fill(random.below(256));
         const from = this.#parts(source, lengthBytes);
         const to = this.#parts(destination, lengthBytes);
         const flat = (parts: readonly BlockPart[], bytes: Uint8Array): Uint8Array =>

@@ -75,6 +75,20 @@ const MUTATIONS: readonly Mutation[] = [
     run: NONE,
   },
   {
+    name: "ranges end where the data ends, in the middle of a granule",
+    file: "src/fpga/block-queue.ts",
+    from: "Math.min(roundUp(offset + lengthBytes, granuleBytes), this.blockBytes)",
+    to: "offset + roundUp(lengthBytes, 64)",
+    run: NONE,
+  },
+  {
+    name: "ranges start where the data starts, in the middle of a granule",
+    file: "src/fpga/block-queue.ts",
+    from: "offset - (offset % granuleBytes)",
+    to: "offset",
+    run: NONE,
+  },
+  {
     name: "the parts of a list are not synced for the device",
     file: "src/fpga/block-queue.ts",
     from: "for (const part of source ?? []) this.syncPart(this.toDevice, part);",
