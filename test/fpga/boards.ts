@@ -23,7 +23,12 @@ export async function whyNoBoards(): Promise<string | null> {
 
 export interface TestBoardOptions extends Omit<Partial<SimulationOptions>, "region" | "name"> {
   readonly regionBytes?: number;
+  /** Makes what is to be in the region before the board starts; more arguments of the board. */
+  readonly prepare?: (region: Region) => readonly string[];
 }
+
+/** Signals by which tests end a board. */
+const ENDED_BY_TESTS: readonly (NodeJS.Signals | number | null)[] = ["SIGKILL", "SIGTERM"];
 
 /** In the agent's file, see PROTOCOL.md §10.9. */
 const HOLD_OFFSET = 128;
@@ -45,7 +50,15 @@ export class TestBoard implements AsyncDisposable {
     const name = uniqueName("fpga");
     const region = Region.create(name, { size: options.regionBytes ?? 16 * 2 ** 20 });
     try {
-      return new TestBoard(await SimulatedBoard.start({ ...options, name, region }), region);
+      const more = [...(options.arguments ?? []), ...(options.prepare?.(region) ?? [])];
+      // A violation of the bus protocol ends the board, and with that the test.
+      const simulation = await SimulatedBoard.start({
+        ...options,
+        name,
+        region,
+        arguments: ["--fatal", ...more],
+      });
+      return new TestBoard(simulation, region);
     } catch (error) {
       region.close();
       Region.destroy(name);
@@ -70,5 +83,9 @@ export class TestBoard implements AsyncDisposable {
     this.region.close();
     Region.destroy(this.name);
     await this.simulation[Symbol.asyncDispose]();
+    const { exitCode, signalCode } = this.simulation.process;
+    if (exitCode === 0 || ENDED_BY_TESTS.includes(signalCode)) return;
+    const report = await this.simulation.stop().catch(String);
+    throw new Error(`board ${this.name} ended by itself with ${exitCode ?? signalCode}: ${report}`);
   }
 }

@@ -4,11 +4,13 @@ import { modelCrc32, modelFill, modelFilter, modelSource, modelThreshold } from 
 import type { Block, BlockPart } from "../../src/fpga/block.ts";
 import type { Coherency } from "../../src/fpga/board.ts";
 import {
+  type Command,
   CommandFailedError,
   CommandQueue,
   type CommandQueueOptions,
   Core,
   Status,
+  statusName,
 } from "../../src/fpga/index.ts";
 import { Pool } from "../../src/ring/pool.ts";
 import { expectCode } from "../support/errors.ts";
@@ -247,31 +249,76 @@ describe.skipIf(missing).each(MODES)("coherency %s", (coherency) => {
     expect(bench.pool.countFree()).toBe(40);
   });
 
-  test("what the bus refuses is a typed error of that command alone", async () => {
-    // Memory 0 is the region: a fault in the middle of its blocks.
-    await using bench = await Bench.start({ coherency, arguments: [] });
-    await using faulty = await Bench.start({ coherency, arguments: ["--error-rate", "0.03"], seed: 11 });
-    expect(bench.queue.state).toBe("running");
-    const { queue } = faulty;
-    const outcomes = { ok: 0, failed: 0 };
-    for (let i = 0; i < 16; i++) {
-      if (queue.state !== "running") await queue.reset();
-      using source = queue.loan()!;
-      using destination = queue.loan()!;
-      try {
-        await queue.run({ opcode: "copy", source, destination, lengthBytes: 1024 });
-        outcomes.ok++;
-      } catch (error) {
-        const { code } = error as { code: string };
-        expect(["COMMAND_FAILED", "QUEUE_HALTED"]).toContain(code);
-        if (error instanceof CommandFailedError)
-          expect(error.status).toBeGreaterThanOrEqual(Status.READ_SLVERR);
-        outcomes.failed++;
-      }
+  test("what the bus refuses is a typed error of that command alone: its neighbours in the batch are right", async () => {
+    let pool: Pool | null = null;
+    await using board = await TestBoard.start({
+      coherency,
+      seed: 1,
+      // A line in the middle of block 2 cannot be read, one in block 7 cannot be written.
+      prepare: (region) => {
+        pool = Pool.create(region, "blocks", { frameBytes: 1024, blockCount: 12, metaBytes: 0 });
+        const line = (block: number): number => pool!.blockOffset(block) + 512;
+        return ["--fault", `slverr:0:${line(2)}:64`, "--fault", `decerr:0:${line(7)}:64`];
+      },
+    });
+    using core = Core.open(board.where);
+    using queue = CommandQueue.create(core, board.region, "queue", { queue: 1, pool: pool!, capacity: 16 });
+    const blocks = Array.from({ length: 12 }, () => queue.loan()!).sort((a, b) => a.block - b.block);
+    const random = new Random(9);
+    for (const { bytes } of blocks.slice(0, 6)) bytes.set(randomBytes(random, 1024));
+    for (let round = 0; round < 3; round++) {
+      for (const { bytes } of blocks.slice(6)) bytes.fill(round);
+      const settled = await Promise.allSettled(
+        queue.submit(
+          blocks.slice(0, 6).map((source, i) => ({ opcode: "copy", source, destination: blocks[6 + i]! })),
+        ),
+      );
+      const found = settled.map((result) =>
+        result.status === "fulfilled"
+          ? "OK"
+          : result.reason instanceof CommandFailedError
+            ? statusName(result.reason.status)
+            : String(result.reason),
+      );
+      expect(found).toEqual(["OK", "WRITE_DECERR", "READ_SLVERR", "OK", "OK", "OK"]);
+      for (const i of [0, 3, 4, 5]) expect(Buffer.compare(blocks[i]!.bytes, blocks[6 + i]!.bytes)).toBe(0);
+      expect(queue.state).toBe("running");
     }
-    expect(outcomes.ok).toBeGreaterThan(0);
-    expect(outcomes.failed).toBeGreaterThan(0);
-    expect(faulty.pool.countFree()).toBe(24);
+    expect(queue.counters.failedCommands).toBe(6);
+    for (const block of blocks) block.release();
+    expect(pool!.countFree()).toBe(12);
+  });
+
+  test("an access outside the memory is the bus's to refuse, and a typed error", async () => {
+    await using bench = await Bench.start({ coherency });
+    const { board, core, pool, queue } = bench;
+    // A host that is wrong about where its memory is: its windows are wrong as well, so neither it nor the core can tell.
+    const { deviceMemory } = core;
+    core.deviceMemory = (region, number) => {
+      const memory = deviceMemory.call(core, region, number);
+      return {
+        base: memory.base + 2 ** 40,
+        coherent: memory.coherent,
+        syncForDevice: (batch, direction) => memory.syncForDevice(batch, direction),
+        syncForCpu: (batch, direction) => memory.syncForCpu(batch, direction),
+      };
+    };
+    using wrong = CommandQueue.create(core, board.region, "wrong", { queue: 2, pool });
+    using source = wrong.loan()!;
+    using destination = wrong.loan()!;
+    source.bytes.fill(3);
+    destination.bytes.fill(4);
+    const statusOf = (command: Command): Promise<unknown> =>
+      wrong.run(command).then(
+        () => "OK",
+        (error: unknown) => (error instanceof CommandFailedError ? statusName(error.status) : error),
+      );
+    expect(await statusOf({ opcode: "crc32", source })).toBe("READ_DECERR");
+    expect(await statusOf({ opcode: "fill", destination, word: 0 })).toBe("WRITE_DECERR");
+    expect(wrong.state).toBe("running");
+    expect(destination.bytes.every((byte) => byte === 4)).toBe(true);
+    await queue.run({ opcode: "copy", source, destination });
+    expect(destination.bytes.every((byte) => byte === 3)).toBe(true);
   });
 });
 

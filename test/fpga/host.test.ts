@@ -92,3 +92,13 @@ describe.skipIf(missing !== null)("where the board has its memories", () => {
     expect(seen.size).toBe(6);
   });
 });
+
+describe.skipIf(missing !== null)("a board of a test", () => {
+  test("that ended by itself fails it, at the latest when it is given back", async () => {
+    const board = await TestBoard.start();
+    board.simulation.process.kill("SIGABRT");
+    await board.simulation.process.exited;
+    const error: unknown = await board[Symbol.asyncDispose]().catch((thrown: unknown) => thrown);
+    expect(error).toHaveProperty("message", expect.stringContaining("ended by itself"));
+  });
+});
