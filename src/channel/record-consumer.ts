@@ -187,7 +187,8 @@ export class RecordConsumer
     if (!this.#open) return;
     this.#open = false;
     this.#forgetRegion();
-    if (this.#participant !== null) leaveRecords(this, this.words, this.#participant.ringer);
+    if (this.#participant === null) this.leave();
+    else leaveRecords(this, this.words, this.#participant.ringer);
   }
 
   [Symbol.dispose](): void {

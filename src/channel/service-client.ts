@@ -16,6 +16,9 @@ import { ServiceWriter } from "./service-writer.ts";
 /** Ends a call as its caller sees it. */
 type Settle = (result: unknown, error: unknown) => void;
 
+/** A call that blocks for want of room looks so often whether responses lie there. */
+const DRAIN_MS = 5;
+
 /** Requests under way of one client, those given up included. */
 const MOST_CALLS = 65536;
 
@@ -155,10 +158,7 @@ export class ServiceClient<Request = unknown, Response = unknown> implements Dis
       correlation = this.#enrol(settle);
     }
     try {
-      this.#requests.send(this.#address(correlation, ServiceKind.request), value, {
-        ...options,
-        timeoutMs: leftMs(),
-      });
+      this.#requestBlocking(correlation, value, options, leftMs);
     } catch (error) {
       this.#caller.forget(correlation);
       throw error;
@@ -169,6 +169,24 @@ export class ServiceClient<Request = unknown, Response = unknown> implements Dis
     }
     if (outcome.error !== null) throw outcome.error;
     return outcome.result as Response;
+  }
+
+  /** Takes responses while it waits for room: the server may wait for room for them. */
+  #requestBlocking(correlation: number, value: Request, options: BlockOptions, leftMs: () => number): void {
+    for (;;) {
+      const timeoutMs = Math.min(leftMs(), DRAIN_MS);
+      try {
+        this.#requests.send(this.#address(correlation, ServiceKind.request), value, {
+          ...options,
+          timeoutMs,
+        });
+        return;
+      } catch (error) {
+        if (!(error instanceof WaitTimeoutError)) throw error;
+        if (leftMs() <= 0) throw this.#timeout(options);
+      }
+      this.#drain();
+    }
   }
 
   /** Sends a request that nobody answers. Waits for a server and for room; that it arrived is not known. */

@@ -192,6 +192,28 @@ describe("other processes", () => {
     await server.exited;
   });
 
+  test("a blocking call takes the responses that hold up the server, whose requests hold up the call", async () => {
+    using pair = new RegionPair("service", "4MiB");
+    const small = { requestBytes: 4096, responseBytes: 4096, stallTimeoutMs: 0 };
+    const service = Service.create<string, string>(pair.a, "s", small);
+    const server = spawn(pair.name, "serve-one-by-one");
+    await firstLine(server.stdout);
+    using client = service.client();
+    await client.waitForServer();
+    const text = "x".repeat(1000);
+    const answers: Promise<string>[] = [];
+    // The event loop, which would take them, stands still: three responses lie, one more has no room, and then requests lie.
+    for (let round = 0; round < 4; round++) {
+      for (let i = 0; i < 3; i++) answers.push(client.call(text));
+      for (let i = 0; i < 20; i++) await null; // they are published, and nothing else happens
+      Bun.sleepSync(100);
+    }
+    expect(client.callBlocking(text, { timeoutMs: 5000 })).toBe(text);
+    expect(await Promise.all(answers)).toEqual(answers.map(() => text));
+    server.kill("SIGKILL");
+    await server.exited;
+  });
+
   test("a server killed with requests under way: ServerGoneError, and the next one answers the next calls", async () => {
     const { pair, created } = setup();
     using _ = pair;
