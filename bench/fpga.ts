@@ -6,10 +6,12 @@
  *
  * Timed are staging, doorbell and reaping; not the wait in between, which is the device's. Figures are medians over batches, so a batch that lost the
  * processor to somebody else does not count. Cache maintenance is not in them: on a device that is not coherent a batch adds three system calls
- * (sources and destinations for the device, destinations for the CPU), whatever its size.
+ * (sources and destinations for the device, destinations for the CPU), whatever its size; what an empty one takes is a row of its own.
  */
 import { heapStats } from "bun:jsc";
 import { parseArgs } from "node:util";
+import { closeFile, ioctl } from "../src/ffi/files.ts";
+import { datagramSocket } from "../src/ffi/sockets.ts";
 import { CommandQueue, Core, Opcode } from "../src/fpga/index.ts";
 import { Pool } from "../src/ring/pool.ts";
 import { TestBoard } from "../test/fpga/boards.ts";
@@ -137,16 +139,40 @@ async function busCosts(): Promise<Record<string, number>> {
   };
 }
 
+const FIONREAD = 0x541b;
+const CALLS = 200_000;
+
+/**
+ * What one sync call costs before the driver does anything: an ioctl that answers at once, through the function that the sync calls use. The maintenance of the
+ * ranges comes on top; it takes a machine whose device does not snoop to measure that.
+ */
+function emptyIoctlNs(): number {
+  const socket = datagramSocket();
+  const argument = new Uint8Array(new ArrayBuffer(8));
+  const times = new Float64Array(20);
+  for (let round = -2; round < times.length; round++) {
+    const start = Bun.nanoseconds();
+    for (let i = 0; i < CALLS; i++) ioctl(socket, FIONREAD, argument, "FIONREAD");
+    if (round >= 0) times[round] = (Bun.nanoseconds() - start) / CALLS;
+  }
+  closeFile(socket);
+  return Math.round(times.sort()[times.length / 2]!);
+}
+
 const { values } = parseArgs({ options: { json: { type: "boolean", default: false } } });
 const host = await hostCosts();
 const bus = await busCosts();
-if (values.json) console.log(JSON.stringify({ batch: BATCH, host, bus }));
+const ioctlNs = emptyIoctlNs();
+if (values.json) console.log(JSON.stringify({ batch: BATCH, host, bus, ioctlNs }));
 else {
   console.log(`host, batch ${BATCH}, ns per command to submit and reap (limit ${LIMIT_NS}):`);
   for (const { name, nsPerCommand, p10, p90, bytesAllocatedPerCommand } of host)
     console.log(
       `  ${name.padEnd(68)} ${nsPerCommand} (${p10}-${p90}), ${bytesAllocatedPerCommand} bytes allocated`,
     );
+  console.log(
+    `sync calls, apart: an ioctl that does nothing takes ${ioctlNs} ns; 3 for a batch, ${Math.round((3 * ioctlNs) / BATCH)} ns per command, maintenance on top`,
+  );
   console.log(`bus, batch ${BATCH}, copies of ${BLOCK_BYTES} bytes, per command:`);
   for (const [name, value] of Object.entries(bus))
     console.log(`  ${name.padEnd(68)} ${Math.round(value * 1000) / 1000}`);
