@@ -27,7 +27,7 @@ const SHAPES: readonly Shape[] = [
   { name: "two readers", mode: "lossy", consumers: 2, capacityBytes: 65536, burst: 32, share: 0.28 },
 ];
 /** A lossy reader gets so much, whoever has the processors: a reader that gets nothing has not been tested. */
-const LEAST_SHARE = 0.005;
+const LEAST_SHARE = 0.0005;
 const FIRST_SEQUENCE = -1_000_003;
 const FIRST_POSITION = -64 * 1024 * 1024;
 const NAME = "r";

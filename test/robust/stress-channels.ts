@@ -35,7 +35,7 @@ const HISTORY = 16;
 /** Nobody stalls for so long on a machine that runs us at all: the lanes are those of eviction, and nobody is evicted. */
 const NEVER_MS = 60_000;
 /** Who is overtaken gets so much of what there is all the same. */
-const LEAST_SHARE = 0.01;
+const LEAST_SHARE = 0.001;
 /** Frames of a visitor's stay. */
 const STAY = 100;
 const CLIENTS = 3;
