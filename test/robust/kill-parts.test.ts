@@ -3,7 +3,7 @@ import { expect, test } from "bun:test";
 import { killPartsTest } from "./kill-parts.ts";
 import { topologies } from "./parts.ts";
 
-const KILLS_EACH = 3;
+const KILLS_EACH = 2;
 
 test("every topology survives deaths: nothing lost, nothing twice, every end free again", async () => {
   const result = await killPartsTest({ kills: KILLS_EACH * topologies.length, seed: 20_261_125 });
