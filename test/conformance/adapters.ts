@@ -12,6 +12,7 @@ import {
   Records,
   type Region,
   Ring,
+  type Waitable,
 } from "../../src/index.ts";
 import { bufferOf } from "../../src/ring/cell-geometry.ts";
 import { CellLayout } from "../../src/ring/cell-layout.ts";
@@ -27,6 +28,8 @@ export interface Sender {
 export interface Receiver {
   /** Null: there is nothing new. */
   receive(): number | null;
+  /** For waiting. */
+  readonly end: Waitable;
   close(): void;
 }
 
@@ -36,8 +39,10 @@ export interface Adapter {
   readonly policies: readonly PolicyName[];
   /** What was sent waits for a receiver that comes later; else receivers get what is sent from then on. */
   readonly keeps: boolean;
-  /** So many of the last messages a receiver that comes later gets all the same, from a sender that is there; default 0. */
+  /** So many of the last messages a receiver that comes later gets all the same; default 0. */
   readonly history?: number;
+  /** Also when their sender has left. */
+  readonly historyStays?: boolean;
   /** Only the newest value is to be had, again and again. */
   readonly latestOnly: boolean;
   /** A second sender is refused. */
@@ -102,8 +107,9 @@ interface InPlace {
   [Symbol.dispose](): void;
 }
 
-function slotReceiver(rx: InPlace): Receiver {
+function slotReceiver(rx: InPlace & Waitable): Receiver {
   return {
+    end: rx,
     receive() {
       if (rx.peek(1) === 0) return null;
       const value = readSlot(rx.words, rx.at);
@@ -130,22 +136,23 @@ const ring: Adapter = {
   },
 };
 
-function queue(consumers: "one" | "many"): Adapter {
+function queue(producers: number, consumers: "one" | "many"): Adapter {
   return {
-    name: `work queue, ${consumers} consumer${consumers === "one" ? "" : "s"}`,
+    name: `work queue, ${producers === 1 ? "one producer" : "many producers"}, ${consumers} consumer${consumers === "one" ? "" : "s"}`,
     policies: ["block", "fail", "drop-newest", "drop-oldest"],
     keeps: true,
     latestOnly: false,
-    oneSender: true,
+    oneSender: producers === 1,
     receivers: consumers === "one" ? "one" : "share",
     create: (region, capacity, policy) =>
-      void Queue.create(region, NAME, { slotBytes: SLOT_BYTES, capacity, producers: 1, consumers, policy }),
+      void Queue.create(region, NAME, { slotBytes: SLOT_BYTES, capacity, producers, consumers, policy }),
     sender: (region) => slotSender(Queue.open(region, NAME).producer()),
     receiver(region) {
       const it = Queue.open(region, NAME);
       if (!it.geometry.sharedHeads) return slotReceiver(it.consumer());
       const taker = it.taker();
       return {
+        end: taker,
         receive: () => (taker.take(1) === 0 ? null : readSlot(taker.words, 0)),
         close: () => taker.close(),
       };
@@ -181,6 +188,7 @@ const cell: Adapter = {
   receiver(region) {
     const reader = Cell.open(region, NAME).reader();
     return {
+      end: reader,
       receive: () => (reader.ready() && reader.read() >= 0 ? readSlot(reader.words, 0) : null),
       close: () => undefined,
     };
@@ -233,6 +241,7 @@ function frames(history: number, delivery: DeliveryName = "all"): Adapter {
     receiver(region) {
       const rx = Channel.open(region, NAME).consumer({ reconnect: true });
       return {
+        end: rx,
         receive() {
           using frame = rx.tryReceive();
           if (frame === null) return null;
@@ -258,9 +267,11 @@ function spoilRecords(region: Region): void {
   Records.open(region, NAME).geometry.words[RecordsLayout.capacityBytesWord] = IMPOSSIBLE;
 }
 
-function records(mode: "reliable" | "lossy"): Adapter {
+function records(mode: "reliable" | "lossy", history = 0): Adapter {
   return {
-    name: `records, ${mode}`,
+    name: `records, ${mode}${history > 0 ? ", history" : ""}`,
+    history,
+    historyStays: true,
     policies: mode === "lossy" ? [] : ["block", "fail", "drop-newest"],
     keeps: false,
     latestOnly: false,
@@ -270,7 +281,9 @@ function records(mode: "reliable" | "lossy"): Adapter {
       void Records.create(
         region,
         NAME,
-        mode === "lossy" ? { capacityBytes: 4096, mode } : { capacityBytes: 4096, policy, maxConsumers: 2 },
+        mode === "lossy"
+          ? { capacityBytes: 4096, mode, history }
+          : { capacityBytes: 4096, policy, history, maxConsumers: 2 },
       ),
     sender(region) {
       const tx = Records.open(region, NAME).producer();
@@ -288,6 +301,7 @@ function records(mode: "reliable" | "lossy"): Adapter {
     receiver(region) {
       const rx = Records.open(region, NAME).consumer({ reconnect: true });
       return {
+        end: rx,
         receive() {
           const bytes = rx.tryReceive();
           if (bytes === null) return null;
@@ -302,29 +316,42 @@ function records(mode: "reliable" | "lossy"): Adapter {
   };
 }
 
+/** So long that the capacity in messages is that of the suite: one byte for the shape, one for the value, three before the text. */
+const TEXT_LENGTH = 4096 / 8 - RecordHeader.sizeBytes - 5;
+
+function textOf(value: number): string {
+  return String.fromCharCode(value + 0x20).repeat(TEXT_LENGTH);
+}
+
 const messages: Adapter = {
   name: "messages",
-  policies: [],
+  policies: ["fail", "drop-newest"],
   keeps: false,
   latestOnly: false,
   oneSender: true,
   receivers: "each",
-  create: (region) =>
-    void Messages.create(region, NAME, { capacityBytes: 8192, maxConsumers: 2, shapes: [["value", "text"]] }),
+  create: (region, _capacity, policy) =>
+    void Messages.create(region, NAME, {
+      capacityBytes: 4096,
+      maxConsumers: 2,
+      policy,
+      shapes: [["value", "text"]],
+    }),
   sender(region) {
     const tx = Messages.open(region, NAME).producer();
     return {
-      send: (value) => tx.send({ value, text: String(value).repeat(20) }),
+      send: (value) => tx.send({ value, text: textOf(value) }),
       close: () => tx.close(),
     };
   },
   receiver(region) {
     const rx = Messages.open<{ value: number; text: string }>(region, NAME).consumer({ reconnect: true });
     return {
+      end: rx,
       receive() {
         const message = rx.tryReceive();
         if (message === undefined) return null;
-        if (message.text !== String(message.value).repeat(20)) throw new Error("torn message");
+        if (message.text !== textOf(message.value)) throw new Error("torn message");
         return message.value;
       },
       close: () => rx.close(),
@@ -336,13 +363,17 @@ const messages: Adapter = {
 
 export const adapters: readonly Adapter[] = [
   ring,
-  queue("one"),
-  queue("many"),
+  queue(1, "one"),
+  queue(1, "many"),
+  queue(2, "one"),
+  queue(2, "many"),
   cell,
   frames(0),
   frames(2),
   frames(0, "one"),
   records("reliable"),
+  records("reliable", 2),
   records("lossy"),
+  records("lossy", 2),
   messages,
 ];

@@ -1,6 +1,6 @@
 /** One set of behaviours, over every backend and every topology of adapters.ts. */
 import { describe, expect, test } from "bun:test";
-import { Region, Service } from "../../src/index.ts";
+import { blockAny, Region, Service, waitAny } from "../../src/index.ts";
 import { BackpressureError, CorruptError, InUseError } from "../../src/ring/errors.ts";
 import { firstLine } from "../support/lines.ts";
 import { type Adapter, adapters, type Receiver } from "./adapters.ts";
@@ -50,7 +50,7 @@ async function killedPeer(job: object): Promise<void> {
 }
 
 function conforms(backend: Backend, adapter: Adapter): void {
-  const { latestOnly, policies, keeps, receivers, history = 0 } = adapter;
+  const { latestOnly, policies, keeps, receivers, history = 0, historyStays = false } = adapter;
   /** Before anything is sent, where that is needed. */
   const early = (stage: Stage): Receiver | null => (keeps ? null : adapter.receiver(stage.b));
   const late = (stage: Stage, receiver: Receiver | null): Receiver => receiver ?? adapter.receiver(stage.b);
@@ -86,7 +86,8 @@ function conforms(backend: Backend, adapter: Adapter): void {
       const sender = adapter.sender(there);
       const receiver = adapter.receiver(here);
       sender.send(round);
-      expect(all(receiver)).toEqual([round]);
+      const first = historyStays ? Math.max(1, round - history) : round;
+      expect(all(receiver)).toEqual(Array.from({ length: round - first + 1 }, (_, i) => first + i));
       sender.close();
       receiver.close();
     }
@@ -98,6 +99,41 @@ function conforms(backend: Backend, adapter: Adapter): void {
       adapter.sender(stage.a);
       expect(() => adapter.sender(stage.b)).toThrow(InUseError);
     });
+  else
+    test("two senders: everything arrives, what is of one in its order", () => {
+      using stage = new Stage(backend, adapter);
+      using c = Region.open(stage.name);
+      const receiver = adapter.receiver(stage.b);
+      const senders = [adapter.sender(stage.a), adapter.sender(c)];
+      const values = [1, 2, 3, 4, 5, 6];
+      for (const value of values) expect(senders[value % 2]!.send(value)).toBe(true);
+      const got = all(receiver);
+      expect(got.toSorted()).toEqual(values);
+      for (const parity of [0, 1])
+        expect(got.filter((value) => value % 2 === parity)).toEqual(
+          values.filter((value) => value % 2 === parity),
+        );
+    });
+
+  test("a wait ends with a message, at its limit, or with its signal", async () => {
+    using stage = new Stage(backend, adapter);
+    const sender = adapter.sender(stage.a);
+    const receiver = adapter.receiver(stage.b);
+    expect(await waitAny([receiver.end], { timeoutMs: 5 })).toBe(false);
+    const stop = new AbortController();
+    const aborted = waitAny([receiver.end], { signal: stop.signal }).catch((error) => error.name);
+    stop.abort();
+    expect(await aborted).toBe("AbortError");
+    const waiting = waitAny([receiver.end], { timeoutMs: 10_000 });
+    await Bun.sleep(2);
+    sender.send(1);
+    expect(await waiting).toBe(true);
+    expect(receiver.receive()).toBe(1);
+    setTimeout(() => sender.send(2), 2);
+    expect(await waitAny([receiver.end], { timeoutMs: 10_000 })).toBe(true);
+    expect(receiver.receive()).toBe(2);
+    expect(blockAny([receiver.end], { timeoutMs: 1 })).toBe(false);
+  });
 
   test(`two receivers: ${{ one: "the second is refused", each: "each gets everything", share: "every message goes to one" }[receivers]}`, () => {
     using stage = new Stage(backend, adapter);
