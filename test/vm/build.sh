@@ -226,18 +226,23 @@ copy_uio_modules() {
 	[ "$1" != x86_64-6.1 ] || cp "$BUILD/ivshmem_uio/ivshmem-uio.ko" "$BUILD/root/modules/"
 }
 
-# Bun itself comes over 9p; its libraries are small enough to be carried along.
 # Sets BUN; empty: there is none, and scenarios that need it skip.
+locate_bun() {
+	case $1 in
+	x86_64-*) BUN=$(bun_binary) || BUN= ;;
+	arm64-*) BUN=$(bun_arm64) || BUN= ;;
+	esac
+}
+
+# Bun itself comes over 9p; its libraries are small enough to be carried along.
 copy_bun() {
 	local library loader libraries root=$BUILD/root
 	case $1 in
 	x86_64-*)
-		BUN=$(bun_binary) || BUN=
 		loader=/lib64/ld-linux-x86-64.so.2
 		libraries=/lib/x86_64-linux-gnu
 		;;
 	arm64-*)
-		BUN=$(bun_arm64) || BUN=
 		loader=/usr/aarch64-linux-gnu/lib/ld-linux-aarch64.so.1
 		libraries=/usr/aarch64-linux-gnu/lib
 		;;
@@ -288,7 +293,7 @@ build_initrd() {
 
 # build_target TARGET
 build_target() {
-	local target=$1 started=$SECONDS
+	local target=$1
 	BUILD=$CACHE/build-$target
 	case $target in
 	x86_64-*)
@@ -303,7 +308,39 @@ build_target() {
 		;;
 	esac
 	prepare_kernel "$target"
-	$prepare && return 0
+	locate_bun "$target"
+	build_unless_built "$target"
+}
+
+# All that goes into a build.
+build_inputs() {
+	(cd "$PROJECT" && find kmod test/vm include examples src package-lock.json -type f -print0 | sort -z | xargs -0 sha256sum)
+	[ -z "${PHYSRING_UPSTREAM:-}" ] || find "$PHYSRING_UPSTREAM" -type f -print0 | sort -z | xargs -0 sha256sum
+	echo "$RELEASE $HEADERS $IMAGE $BUN $(dpkg-query -W -f '${Version} ' linux-libc-dev gcc busybox-static 2>/dev/null || true)"
+}
+
+# A build of the same files without a failure is taken as it is, with its checks.
+build_unless_built() {
+	local inputs counts before=$((passed + failed + skipped)) failed_before=$failed skipped_before=$skipped
+	inputs=$(build_inputs | sha256sum)
+	if [ "$(cat "$BUILD/built" 2>/dev/null)" = "$inputs" ]; then
+		cat "$BUILD/built.log"
+		read -r -a counts <"$BUILD/built.counts"
+		passed=$((passed + counts[0])) skipped=$((skipped + counts[1]))
+		return 0
+	fi
+	mkdir -p "$BUILD"
+	rm -f "$BUILD/built"
+	build_all "$1" > >(tee "$BUILD/built.log")
+	wait $! || true
+	[ "$failed" = "$failed_before" ] || return 0
+	echo "$((passed + failed + skipped - before - (skipped - skipped_before))) $((skipped - skipped_before))" >"$BUILD/built.counts"
+	echo "$inputs" >"$BUILD/built"
+}
+
+# build_all TARGET: into $BUILD
+build_all() {
+	local target=$1 started=$SECONDS
 	build_modules
 	[ "$target" != x86_64-6.12 ] || build_as_on_6_6 "$target"
 	# The same files for every target.

@@ -42,7 +42,7 @@ mutant() {
 }
 
 # The guests need no Bun.
-copy_bun() {
+locate_bun() {
 	BUN=
 }
 

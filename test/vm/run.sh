@@ -8,8 +8,8 @@
 # other checkers, whose first build takes 6 to 15 minutes.
 #
 # --install-deps installs missing system packages with apt; without it a
-# missing package is named and the run is skipped.  --prepare fetches what the
-# guests need, and boots none.  Everything is cached in
+# missing package is named and the run is skipped.  --prepare fetches and builds
+# what the guests need, and boots none.  Everything is cached in
 # ${PHYSRING_VM_CACHE:-~/.cache/physring/vm}.  PHYSRING_VM_JOBS (2) guests run at
 # once.  Scenario upstream is skipped unless PHYSRING_UPSTREAM is a directory with
 # u-dma-buf.c, or with a u-dma-buf.ko for the kernel.  Exit status 0 means that all
