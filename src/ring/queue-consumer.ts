@@ -3,34 +3,25 @@ import { loadAfterFence, pause } from "../memory/atomics.ts";
 import { RingLayout } from "./layout.ts";
 import { ownerParticipant } from "./owner.ts";
 import type { Participant } from "./participant.ts";
-import { attachConsumer, detachConsumer, isOver, lanesInUse } from "./queue-ends.ts";
+import { attachConsumer, detachConsumer, lanesInUse } from "./queue-ends.ts";
 import type { QueueGeometry } from "./queue-geometry.ts";
-import { QueueWaiter } from "./queue-waiter.ts";
-import type { AwaitOptions, BlockOptions } from "./ring.ts";
+import { QueueReceiver } from "./queue-receiver.ts";
 import { SpscConsumer } from "./spsc.ts";
-import type { Waitable } from "./wait-any.ts";
 
 /** Messages of one lane before the next lane's turn. */
 export const LANE_BURST = 256;
 
-export class QueueConsumer implements Disposable, Waitable {
-  /** See {@link Condition}. */
-  readonly yieldsCpu = true;
+export class QueueConsumer extends QueueReceiver {
   readonly slotWords: number;
   /** Words of the lane that was peeked; read only slots that are peeked. */
   words: Int32Array;
   /** Word index of the first peeked slot. */
   at = 0;
-  private readonly queue: QueueGeometry;
-  /** @internal */
-  readonly participant: Participant;
   private readonly lanes: SpscConsumer[];
-  private readonly waiter: QueueWaiter;
   private current: SpscConsumer;
   private peeked: SpscConsumer;
   private index = 0;
   private budget = LANE_BURST;
-  private open = true;
 
   /** @throws InUseError when there is a consumer, CorruptError */
   static attach(queue: QueueGeometry, participant: Participant): QueueConsumer {
@@ -44,14 +35,12 @@ export class QueueConsumer implements Disposable, Waitable {
   }
 
   private constructor(queue: QueueGeometry, participant: Participant) {
-    this.queue = queue;
-    this.participant = participant;
+    super(queue, participant);
     this.lanes = queue.lanes.map((lane) => new SpscConsumer(lane));
     this.current = this.lanes[0]!;
     this.peeked = this.current;
     this.words = this.current.words;
     this.slotWords = this.current.slotWords;
-    this.waiter = new QueueWaiter(queue, participant, this);
   }
 
   /**
@@ -101,51 +90,14 @@ export class QueueConsumer implements Disposable, Waitable {
     this.participant.ringer.ring(ownerParticipant(loadAfterFence(lane.words, RingLayout.producerOwnerWord)));
   }
 
-  /** There is a message, or the queue has {@link ended}. */
-  ready(): boolean {
-    return this.waiter.ready();
-  }
-
-  /** @internal Whether a lane has a message. */
-  hasMessage(): boolean {
+  /** Whether a lane has a message. */
+  protected hasMessage(): boolean {
     return this.current.ready() || this.turn(false);
   }
 
-  /** The queue was ended, its producers have left and it is empty: no message will come. */
-  get ended(): boolean {
-    const over = isOver(this.queue);
-    if (!over) this.participant.suspectDeath();
-    return over;
-  }
-
-  /** @internal For {@link waitAny}. */
-  beginWait(): void {
-    this.waiter.begin();
-  }
-
-  /** @internal */
-  endWait(): void {
-    this.waiter.end();
-    this.waiter.passOn();
-  }
-
-  /** Blocks the thread until there is a message; false at the time limit, or when the queue {@link ended}. */
-  block(options: BlockOptions = {}): boolean {
-    return this.waiter.block(options);
-  }
-
-  /** Resolves when there is a message (true), at the time limit or when the queue {@link ended} (false). */
-  wait(options: AwaitOptions = {}): Promise<boolean> {
-    return this.waiter.wait(options);
-  }
-
-  /** Leaves the queue. Idempotent. */
   close(): void {
     if (this.open && !this.participant.region.closed) detachConsumer(this.queue, this.participant.bit);
     this.open = false;
     for (const lane of this.lanes) lane.shut();
-  }
-  [Symbol.dispose](): void {
-    this.close();
   }
 }

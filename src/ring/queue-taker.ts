@@ -6,35 +6,23 @@ import { RingLayout } from "./layout.ts";
 import { ownerParticipant } from "./owner.ts";
 import type { Participant } from "./participant.ts";
 import { LANE_BURST } from "./queue-consumer.ts";
-import { attachConsumer, detachConsumer, isOver, lanesInUse, lostPlace } from "./queue-ends.ts";
+import { attachConsumer, detachConsumer, lanesInUse, lostPlace } from "./queue-ends.ts";
 import type { QueueGeometry } from "./queue-geometry.ts";
-import { QueueLayout } from "./queue-layout.ts";
-import { QueueWaiter } from "./queue-waiter.ts";
-import type { AwaitOptions, BlockOptions } from "./ring.ts";
+import { QueueReceiver } from "./queue-receiver.ts";
 import { SharedHeadReader } from "./shared-head.ts";
-import { Sleepers } from "./sleepers.ts";
-import type { Waitable } from "./wait-any.ts";
 
-export class QueueTaker implements Disposable, Waitable {
-  /** See {@link Condition}. */
-  readonly yieldsCpu = true;
+export class QueueTaker extends QueueReceiver {
   readonly slotWords: number;
   /** The messages of the last `take`: message i at `at + i * slotWords`. Private memory of this taker. */
   readonly words: Int32Array;
   readonly at = 0;
   /** Most messages of one `take`. */
   readonly burst: number;
-  private readonly queue: QueueGeometry;
-  /** @internal */
-  readonly participant: Participant;
   private readonly lanes: SharedHeadReader[];
-  private readonly waiter: QueueWaiter;
-  private readonly sleepers: Sleepers;
   private index: number;
   /** Lanes 0 … used − 1 may have messages. */
   private used: number;
   private budget = LANE_BURST;
-  private open = true;
   private readonly evictable: boolean;
   /** There is something to look at before a message may be taken. */
   private mayRefuse: boolean;
@@ -54,8 +42,7 @@ export class QueueTaker implements Disposable, Waitable {
   }
 
   private constructor(queue: QueueGeometry, participant: Participant, burst: number) {
-    this.queue = queue;
-    this.participant = participant;
+    super(queue, participant);
     this.lanes = queue.lanes.map((lane) => new SharedHeadReader(lane));
     this.slotWords = queue.slotBytes / WORD_BYTES;
     this.words = new Int32Array(burst * this.slotWords);
@@ -64,8 +51,6 @@ export class QueueTaker implements Disposable, Waitable {
     this.index = 0;
     this.evictable = queue.stallAction === "evict";
     this.mayRefuse = this.evictable;
-    this.sleepers = new Sleepers(queue.words, QueueLayout.sleepersWord);
-    this.waiter = new QueueWaiter(queue, participant, this);
   }
 
   /**
@@ -92,7 +77,7 @@ export class QueueTaker implements Disposable, Waitable {
       return 0;
     }
     this.budget = (this.budget - count) | 0;
-    if (this.sleepers.any()) this.waiter.passOn();
+    if (this.sleepers.any()) this.passOn();
     return count;
   }
 
@@ -108,7 +93,7 @@ export class QueueTaker implements Disposable, Waitable {
   /** A ring that woke us may have been meant for a message. */
   private refuseEvicted(): never {
     this.lost = true;
-    this.waiter.passOn();
+    this.passOn();
     throw new EvictedError(`queue ${this.queue.name}`);
   }
 
@@ -137,13 +122,8 @@ export class QueueTaker implements Disposable, Waitable {
     return count;
   }
 
-  /** There is a message, the queue has {@link ended}, or {@link take} has to say that we were evicted. */
-  ready(): boolean {
-    return this.waiter.ready();
-  }
-
-  /** @internal Whether {@link take} has something to say: a message, or that we were evicted. */
-  hasMessage(): boolean {
+  /** Whether {@link take} has something to say: a message, or that we were evicted. */
+  protected hasMessage(): boolean {
     if (!this.open) throw new ClosedError(`this consumer of queue ${this.queue.name}`);
     if (this.isEvicted()) return true;
     this.used = lanesInUse(this.queue);
@@ -151,46 +131,14 @@ export class QueueTaker implements Disposable, Waitable {
     return false;
   }
 
-  /** The queue was ended, its producers have left and it is empty: no message will come. */
-  get ended(): boolean {
-    const over = isOver(this.queue);
-    if (!over) this.participant.suspectDeath();
-    return over;
-  }
-
-  /** @internal For {@link waitAny}. */
-  beginWait(): void {
-    this.waiter.begin();
-  }
-
-  /** @internal */
-  endWait(): void {
-    this.waiter.end();
-    this.waiter.passOn();
-  }
-
-  /** Blocks the thread until there is a message; false at the time limit, or when the queue {@link ended}. */
-  block(options: BlockOptions = {}): boolean {
-    return this.waiter.block(options);
-  }
-
-  /** Resolves when there is a message (true), at the time limit or when the queue {@link ended} (false). */
-  wait(options: AwaitOptions = {}): Promise<boolean> {
-    return this.waiter.wait(options);
-  }
-
-  /** Leaves the queue. Idempotent. */
   close(): void {
     if (this.open && !this.participant.region.closed) {
       if (!this.isEvicted()) detachConsumer(this.queue, this.participant.bit);
       if (this.participant.takers.get(this.queue.name) === this)
         this.participant.takers.delete(this.queue.name);
-      this.waiter.passOn();
+      this.passOn();
     }
     this.open = false;
     this.mayRefuse = true;
-  }
-  [Symbol.dispose](): void {
-    this.close();
   }
 }

@@ -17,6 +17,7 @@ import {
 import { Region } from "../../src/memory/region.ts";
 import { Participant } from "../../src/ring/participant.ts";
 import { Random } from "../support/random.ts";
+import { NOTHING_DONE, type Tally } from "./tally.ts";
 
 // Ends when the co-simulation is gone, however it ended.
 setInterval(() => process.ppid === 1 && process.exit(1), 500).unref();
@@ -29,18 +30,6 @@ export interface HostPlan {
   readonly commands: number;
   readonly errors: boolean;
   readonly wait: "poll" | "interrupt";
-}
-
-export interface Tally {
-  submitted: number;
-  ok: number;
-  failed: number;
-  reset: number;
-  halted: number;
-  timedOut: number;
-  refused: number;
-  resets: number;
-  done: boolean;
 }
 
 /** Halts that errors of the bus explain; STALE and the others are a host that broke the rules. */
@@ -71,17 +60,7 @@ class Host {
   readonly #plan: HostPlan;
   readonly #queue: CommandQueue;
   readonly #random: Random;
-  readonly tally: Tally = {
-    submitted: 0,
-    ok: 0,
-    failed: 0,
-    reset: 0,
-    halted: 0,
-    timedOut: 0,
-    refused: 0,
-    resets: 0,
-    done: false,
-  };
+  readonly tally: Tally = { ...NOTHING_DONE, done: false };
 
   constructor(plan: HostPlan, queue: CommandQueue) {
     this.#plan = plan;

@@ -12,10 +12,10 @@ import { Pool } from "../../src/ring/pool.ts";
 import { Patience } from "../support/patience.ts";
 import { Random } from "../support/random.ts";
 import { TestBoard, whyNoBoards } from "./boards.ts";
-import type { Tally } from "./cosim-host.ts";
 import { expectNobodyWrites } from "./free-blocks.ts";
-import { HostProcess, NOTHING_DONE } from "./host-process.ts";
+import { HostProcess } from "./host-process.ts";
 import { liftQuarantine } from "./quarantine.ts";
+import { NOTHING_DONE, type Tally } from "./tally.ts";
 
 const BLOCKS = 48;
 const FRAME_BYTES = 4096;

@@ -1,20 +1,10 @@
 /** A host process (cosim-host.ts) as whoever started it sees it. */
 import { Patience } from "../support/patience.ts";
-import type { HostPlan, Tally } from "./cosim-host.ts";
+import type { HostPlan } from "./cosim-host.ts";
+import { NOTHING_DONE, type Tally } from "./tally.ts";
 
 const HOST = new URL("./cosim-host.ts", import.meta.url).pathname;
 const SILENCE_LIMIT_MS = 60_000;
-
-export const NOTHING_DONE: Omit<Tally, "done"> = {
-  submitted: 0,
-  ok: 0,
-  failed: 0,
-  reset: 0,
-  halted: 0,
-  timedOut: 0,
-  refused: 0,
-  resets: 0,
-};
 
 /** One host process until it is done, or dead. */
 export class HostProcess {

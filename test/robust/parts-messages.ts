@@ -3,8 +3,9 @@ import { type MessageConsumer, Messages, type Region, WaitTimeoutError } from ".
 import { cursorPositionWord, RecordsLayout } from "../../src/ring/records-layout.ts";
 import type { Random } from "../support/random.ts";
 import { type Actor, PATIENCE_MS, ready, strategyOf } from "./actor-roles.ts";
-import { Ledger, MOST_NUMBERS } from "./ledger.ts";
+import { Ledger } from "./ledger.ts";
 import type { Aftermath, Topology } from "./parts.ts";
+import { sendNumbers } from "./parts-numbers.ts";
 
 const NAME = "m";
 const CONSUMERS = 3;
@@ -37,25 +38,11 @@ async function produce(actor: Actor, region: Region): Promise<void> {
   using ledger = Ledger.open(`${region.name}-ledger`);
   using tx = await actor.attach("producer", () => open(region).producer());
   ready(actor);
-  for (let number = 0; !actor.stopping; ) {
-    actor.beat();
-    if (number >= MOST_NUMBERS) {
-      actor.frame();
-      await Bun.sleep(2);
-      continue;
-    }
-    try {
-      const limit = { timeoutMs: PATIENCE_MS };
-      if (wait === "await") await tx.sendAsync(noteOf(incarnation, number), limit);
-      else tx.send(noteOf(incarnation, number), { ...limit, strategy: strategyOf(wait) });
-    } catch (error) {
-      if (!(error instanceof WaitTimeoutError)) throw error;
-      continue;
-    }
-    ledger.committed(incarnation, ++number);
-    actor.frame();
-    if (actor.random.oneIn(32)) await Bun.sleep(actor.random.below(2));
-  }
+  await sendNumbers(actor, async (number, limit) => {
+    if (wait === "await") await tx.sendAsync(noteOf(incarnation, number), limit);
+    else tx.send(noteOf(incarnation, number), { ...limit, strategy: strategyOf(wait) });
+    ledger.committed(incarnation, number + 1);
+  });
 }
 
 /** What one stay of a consumer sees. */

@@ -2,18 +2,13 @@
  * Records in the kill test: one producer, three consumers that each see every record (reliable), or are told exactly how many they
  * missed (lossy); with eviction, a consumer that was stopped for too long loses its place and comes again.
  */
-import {
-  EvictedError,
-  type RecordConsumer,
-  Records,
-  type Region,
-  WaitTimeoutError,
-} from "../../src/index.ts";
+import { EvictedError, type RecordConsumer, Records, type Region } from "../../src/index.ts";
 import { cursorOwnerWord, cursorPositionWord, RecordsLayout } from "../../src/ring/records-layout.ts";
 import type { Random } from "../support/random.ts";
 import { type Actor, PATIENCE_MS, ready, strategyOf } from "./actor-roles.ts";
-import { Ledger, MOST_NUMBERS } from "./ledger.ts";
+import { Ledger } from "./ledger.ts";
 import type { Aftermath, Topology } from "./parts.ts";
+import { sendNumbers } from "./parts-numbers.ts";
 import { checkPayload, type Payload, writePayload } from "./payload.ts";
 
 const NAME = "r";
@@ -30,31 +25,15 @@ async function produce(actor: Actor, region: Region): Promise<void> {
   using ledger = Ledger.open(`${region.name}-ledger`);
   using tx = await actor.attach("producer", () => Records.open(region, NAME).producer());
   ready(actor);
-  for (let number = 0; !actor.stopping; ) {
-    actor.beat();
-    if (number >= MOST_NUMBERS) {
-      actor.frame();
-      await Bun.sleep(2);
-      continue;
-    }
-    try {
-      const limit = { timeoutMs: PATIENCE_MS };
-      if (wait === "await") await tx.reserveAsync(lengthOf(number), limit);
-      else tx.reserve(lengthOf(number), { ...limit, strategy: strategyOf(wait) });
-    } catch (error) {
-      if (!(error instanceof WaitTimeoutError)) throw error;
-      continue;
-    }
+  await sendNumbers(actor, async (number, limit) => {
+    if (wait === "await") await tx.reserveAsync(lengthOf(number), limit);
+    else tx.reserve(lengthOf(number), { ...limit, strategy: strategyOf(wait) });
     writePayload(tx.bytes.subarray(tx.offset, tx.offset + lengthOf(number)), incarnation, number);
     tx.finish(lengthOf(number));
-    number++;
-    if (actor.random.below(BURST) === 0) {
-      tx.publish();
-      ledger.committed(incarnation, number);
-    }
-    actor.frame();
-    if (actor.random.oneIn(32)) await Bun.sleep(actor.random.below(2));
-  }
+    if (actor.random.below(BURST) !== 0) return;
+    tx.publish();
+    ledger.committed(incarnation, number + 1);
+  });
 }
 
 /** What one stay of a consumer sees. */

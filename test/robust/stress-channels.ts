@@ -16,6 +16,7 @@ import { cursorOwnerWord } from "../../src/ring/records-layout.ts";
 import { Patience } from "../support/patience.ts";
 import {
   BEFORE_WRAP,
+  NEVER_MS,
   type Outcome,
   outcomeOf,
   type Report,
@@ -32,8 +33,6 @@ const FRAME_BYTES = 64;
 const FRAME_WORDS = FRAME_BYTES / 4;
 const LANE_CAPACITY = 1024;
 const HISTORY = 16;
-/** Nobody stalls for so long on a machine that runs us at all: the lanes are those of eviction, and nobody is evicted. */
-const NEVER_MS = 60_000;
 /** Who is overtaken gets so much of what there is all the same. */
 const LEAST_SHARE = 0.001;
 /** Frames of a visitor's stay. */

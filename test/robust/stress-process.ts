@@ -3,6 +3,8 @@
 import { RUNNER_VARIABLE } from "../support/orphan.ts";
 import { Patience } from "../support/patience.ts";
 
+/** Nobody stalls for so long on a machine that runs us at all: the lanes are those of eviction, and nobody is evicted. */
+export const NEVER_MS = 60_000;
 /** No messages for so long: somebody sleeps beside them. */
 export const STUCK_MS = 20_000;
 const ATTACH_MS = 20_000;

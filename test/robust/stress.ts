@@ -28,6 +28,7 @@ import { destroyOwned, ownRegion } from "../support/owned-regions.ts";
 import { CHANNEL_ROLES, CHANNEL_TOPOLOGIES, type Topology } from "./stress-channels.ts";
 import {
   BEFORE_WRAP,
+  NEVER_MS,
   type Outcome,
   outcomeOf,
   type Report,
@@ -45,8 +46,6 @@ const BURST = 32;
 const VALUE_WORDS = 64;
 /** A reader gets at least so much of the values, however much faster the writer is. */
 const LEAST_VALUES = 1 / 10_000;
-/** Nobody stalls for so long on a machine that runs us at all: the lanes are those of eviction, and nobody is evicted. */
-const NEVER_MS = 60_000;
 
 export interface StressResult {
   readonly topologies: Record<

@@ -8,7 +8,7 @@ const TAKER = "src/ring/queue-taker.ts";
 const SHARED = "src/ring/shared-head.ts";
 const SLEEPERS = "src/ring/sleepers.ts";
 const STALL = "src/ring/queue-stall.ts";
-const WAITER = "src/ring/queue-waiter.ts";
+const RECEIVER = "src/ring/queue-receiver.ts";
 
 const ENDING: readonly NamedMutation[] = [
   {
@@ -127,12 +127,12 @@ export const QUEUE_MANY_MUTATIONS: readonly NamedMutation[] = [
   {
     what: "whoever leaves messages does not pass on",
     file: TAKER,
-    from: "if (this.sleepers.any()) this.waiter.passOn();",
+    from: "if (this.sleepers.any()) this.passOn();",
     to: "",
   },
   {
     what: "passes on to nobody",
-    file: WAITER,
+    file: RECEIVER,
     from: "if (this.sleepers.any() && this.mayBeReady()) this.sleepers.rouseOne(this.participant.ringer);",
     to: "if (this.sleepers.any() && !this.mayBeReady()) this.sleepers.rouseOne(this.participant.ringer);",
   },

@@ -220,9 +220,9 @@ class Run {
       taken += count;
       if (count > 0) continue;
       if (yield* code.queueEnds.isOver(queue)) break;
-      yield* rx.waiter.begin();
-      yield* this.bells.sleepUntil(participant.index, () => rx.waiter.ready());
-      yield* rx.waiter.end();
+      yield* rx.beginWait();
+      yield* this.bells.sleepUntil(participant.index, () => rx.ready());
+      yield* rx.stopWaiting();
     }
     if (rx !== null && most === Number.POSITIVE_INFINITY) yield* rx.close();
   }

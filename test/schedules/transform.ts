@@ -66,7 +66,7 @@ const SOURCES = [
   "src/ring/shared-head.ts",
   "src/ring/queue-ends.ts",
   "src/ring/queue-geometry.ts",
-  "src/ring/queue-waiter.ts",
+  "src/ring/queue-receiver.ts",
   "src/ring/queue-stall.ts",
   "src/ring/queue-producer.ts",
   "src/ring/queue-consumer.ts",

@@ -16,6 +16,7 @@ import { Region } from "../../../src/memory/region.ts";
 import { Ioctl, SyncCommand, SyncSetting } from "../../../src/memory/udmabuf-abi.ts";
 import { expectCode } from "../../support/errors.ts";
 import { mapsOf, openDescriptors, Peer } from "../../support/peer.ts";
+import { syncEverywhere } from "./whole-sync.ts";
 
 const at = regionOffset;
 const BIG = "/dev/udmabuf0";
@@ -284,20 +285,7 @@ describe("cache maintenance", () => {
       expect(real.facts).toMatchObject({ sizeBytes: size, coherent: COHERENT, driver: "physring" });
       const device = new DeviceBuffer(NAME, real.fd, { ...real.facts, coherent: false, driver });
       const owner = (): string => attribute("udmabuf1", "sync_owner");
-      // The last byte is no whole unit of 16: the composite word cannot name it.
-      const ranges = [
-        [0, size],
-        [0, 16],
-        [4096, 100],
-        [size - 1, 1],
-        [size - 17, 16],
-      ] as const;
-      for (const [offset, length] of ranges) {
-        device.sync(SyncCommand.forDevice, offset, length, "to-device");
-        expect(owner()).toBe("1");
-        device.sync(SyncCommand.forCpu, offset, length, "from-device");
-        expect(owner()).toBe("0");
-      }
+      syncEverywhere(device, size, owner);
       device.sync(SyncCommand.forDevice, 0, 0, "both");
       expect(owner()).toBe("0");
       // The driver checks for itself: one byte too far in each of the ways.

@@ -12,6 +12,7 @@ import { SyncBatch } from "../../../../src/memory/sync-batch.ts";
 import { Ioctl, SyncCommand, SyncSetting } from "../../../../src/memory/udmabuf-abi.ts";
 import { expectCode } from "../../../support/errors.ts";
 import { openDescriptors, Peer } from "../../../support/peer.ts";
+import { syncEverywhere } from "../whole-sync.ts";
 import { doctor, physring } from "./command.ts";
 
 const at = regionOffset;
@@ -134,19 +135,7 @@ describe("a driver that is asked", () => {
     });
     // Asked also where the device is coherent.
     const device = new DeviceBuffer(NAME, real.fd, { ...real.facts, coherent: false });
-    const ranges = [
-      [0, size],
-      [0, 16],
-      [4096, 100],
-      [size - 1, 1],
-      [size - 17, 16],
-    ] as const;
-    for (const [offset, length] of ranges) {
-      device.sync(SyncCommand.forDevice, offset, length, "to-device");
-      expect(attribute("sync_owner")).toBe("1");
-      device.sync(SyncCommand.forCpu, offset, length, "from-device");
-      expect(attribute("sync_owner")).toBe("0");
-    }
+    syncEverywhere(device, size, () => attribute("sync_owner"));
     device.sync(SyncCommand.forDevice, 0, 0, "both");
     expect(attribute("sync_owner")).toBe("0");
     expectCode("EINVAL", () => device.sync(SyncCommand.forDevice, size, 1, "both"));
