@@ -129,6 +129,7 @@ export class FrameConsumer implements Disposable, AsyncIterable<Frame>, Conditio
     this.#open = false;
     this.#forgetRegion();
     this.#receiver.leave();
+    this.#participant.lookAgain();
   }
 
   [Symbol.dispose](): void {

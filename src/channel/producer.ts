@@ -64,7 +64,12 @@ export class FrameProducer implements Disposable {
     this.#channel = channel;
     this.#participant = Participant.of(channel.region);
     this.#sender = LaneSender.attach(channel, this.#participant);
-    this.#freeBlock = new FreeBlock(channel.pool, this.#participant, () => this.#sender.lookForHoarders());
+    this.#freeBlock = new FreeBlock(
+      channel.pool,
+      this.#participant,
+      () => this.#assertOpen(),
+      () => this.#sender.lookForHoarders(),
+    );
     this.#room = {
       participant: this.#participant,
       ready: () => this.#sender.ready(),
@@ -252,6 +257,7 @@ export class FrameProducer implements Disposable {
     this.#open = false;
     this.#forgetRegion();
     this.#sender.end();
+    this.#participant.lookAgain();
   }
 
   [Symbol.dispose](): void {

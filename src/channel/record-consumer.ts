@@ -189,6 +189,7 @@ export class RecordConsumer
     this.#forgetRegion();
     if (this.#participant === null) this.leave();
     else leaveRecords(this, this.words, this.#participant.ringer);
+    this.#participant?.lookAgain();
   }
 
   [Symbol.dispose](): void {

@@ -199,6 +199,12 @@ export class RecordProducer extends RecordWriter implements Disposable, Waitable
     if (!this.#open) throw new ClosedError(`this producer of records ${this.#records.name}`);
   }
 
+  /** @internal The owner word is given back by whoever made this; nothing was sent. */
+  forget(): void {
+    this.#open = false;
+    this.#forgetRegion();
+  }
+
   /** Publishes what is finished and ends the stream. */
   close(): void {
     if (!this.#open) return;

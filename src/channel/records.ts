@@ -117,11 +117,6 @@ export class Records {
     return new Records(region, geometry);
   }
 
-  /** @internal Records that are part of something larger. */
-  static at(region: Region, geometry: RecordsGeometry): Records {
-    return new Records(region, geometry);
-  }
-
   get name(): string {
     return this.geometry.name;
   }

@@ -1,7 +1,9 @@
 /** A client of a service: sends requests, and gives each response to whoever asked. */
 import { MAX_TIMER_MS } from "../ring/doorbell.ts";
 import { ArgumentError, ClosedError, RemoteError, WaitTimeoutError } from "../ring/errors.ts";
+import { detachOwner } from "../ring/owner.ts";
 import type { Participant } from "../ring/participant.ts";
+import { RecordsLayout } from "../ring/records-layout.ts";
 import type { AwaitOptions, BlockOptions } from "../ring/ring.ts";
 import { ServiceCaller } from "../ring/service-caller.ts";
 import type { ServiceGeometry, ServicePlace } from "../ring/service-geometry.ts";
@@ -59,9 +61,14 @@ export class ServiceClient<Request = unknown, Response = unknown> implements Dis
     const make = (cursor: number, owner: number): RecordConsumer =>
       new RecordConsumer(place.responses, participant, cursor, owner, { reconnect: true });
     const caller = ServiceCaller.occupy(service.name, place, participant.index, make);
-    return caller === null
-      ? null
-      : new ServiceClient<Request, Response>(service, caller, participant, shapes);
+    if (caller === null) return null;
+    try {
+      return new ServiceClient<Request, Response>(service, caller, participant, shapes);
+    } catch (error) {
+      caller.responses.close();
+      detachOwner(place.requests.words, RecordsLayout.producerOwnerWord, participant.index);
+      throw error;
+    }
   }
 
   /** @internal Whose doorbell rings for this client. */
@@ -273,7 +280,7 @@ export class ServiceClient<Request = unknown, Response = unknown> implements Dis
     if (!this.#open) return;
     this.#open = false;
     this.#forgetRegion();
-    this.#caller.failAll(new ArgumentError(`this client of service ${this.#service.name} was closed`));
+    this.#caller.failAll(new ClosedError(`this client of service ${this.#service.name}`));
     this.#caller.responses.close();
     this.#requests.tx.close();
   }

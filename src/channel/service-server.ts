@@ -104,6 +104,9 @@ export class ServiceRequest<Request = unknown, Response = unknown> {
   }
 }
 
+/** Requests in a row that are no values; the rest is for the next call. */
+const MOST_UNDECODABLE = 256;
+
 export class ServiceServer<Request = unknown, Response = unknown>
   implements Disposable, AsyncIterable<ServiceRequest<Request, Response>>, Condition
 {
@@ -139,6 +142,7 @@ export class ServiceServer<Request = unknown, Response = unknown>
       writer: ({ responses }) => new ServiceWriter(new RecordProducer(responses, participant), this.#codec),
       reader: ({ requests }, cursor, owner) =>
         new RecordConsumer(requests, participant, cursor, owner, { reconnect: true }),
+      forget: ({ tx }) => tx.forget(),
     };
     const desk = openDesk(place, participant.index, participant.ringer, fitter);
     if (desk === null)
@@ -158,13 +162,14 @@ export class ServiceServer<Request = unknown, Response = unknown>
   /** The next request, taking clients in turn; null when there is none now. Requests of clients that are gone are skipped. */
   tryReceive(): ServiceRequest<Request, Response> | null {
     this.#assertOpen();
-    for (;;) {
+    for (let left = MOST_UNDECODABLE; left > 0; left--) {
       const taken = this.#desks.takeRequest(this.#codec);
       if (taken === null) return null;
       const request = new ServiceRequest<Request, Response>(this, taken.desk, taken.message);
       if (taken.message.error === null) return request;
       void request.fail(taken.message.error);
     }
+    return null;
   }
 
   get #next(): Attempt<ServiceRequest<Request, Response>> {
@@ -275,6 +280,7 @@ export class ServiceServer<Request = unknown, Response = unknown>
       responses.tx.close();
     }
     detachOwner(this.#service.words, ServiceLayout.serverOwnerWord, this.participant.index);
+    this.participant.lookAgain();
   }
 
   [Symbol.dispose](): void {

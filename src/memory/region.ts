@@ -103,19 +103,23 @@ export class Region implements Disposable {
    * {@link open} if there is one, whoever made it and even if all who used it are gone; else {@link create}. Who comes first does not matter, and what was not
    * read when a program was started again is still there. `REGION_TOO_SMALL` when it has less than `size`; the other options are for its creation.
    */
-  static openOrCreate(name: string, options: RegionCreateOptions): Region {
+  static openOrCreate(name: string, options: Omit<RegionCreateOptions, "force">): Region {
+    const wantedBytes = options.size === undefined ? 0 : parseSize(options.size);
     return openOrCreate(
-      () => Region.#ofSize(name, options),
-      () => Region.create(name, options),
+      () => Region.#atLeast(name, wantedBytes, options),
+      () => Region.create(name, { ...options, force: false }),
     );
   }
 
-  static #ofSize(name: string, { size, offset, windowBytes }: RegionCreateOptions): Region {
+  static #atLeast(
+    name: string,
+    wantedBytes: number,
+    { offset, windowBytes }: Omit<RegionCreateOptions, "force">,
+  ): Region {
     const region = Region.open(name, {
       ...(offset === undefined ? {} : { offset }),
       ...(windowBytes === undefined ? {} : { windowBytes }),
     });
-    const wantedBytes = size === undefined ? 0 : parseSize(size);
     if (region.sizeBytes >= wantedBytes) return region;
     const { sizeBytes } = region;
     region.close();

@@ -132,10 +132,13 @@ export class Doorbell implements Disposable {
 
   /** One futex sleep; true when ready after it. */
   #sleep(condition: Condition, sleepMs: number): boolean {
-    this.#sleeper.sleepInFutex(condition, sleepMs);
+    try {
+      this.#sleeper.sleepInFutex(condition, sleepMs);
+    } finally {
+      // A waiter in the event loop shares the doorbell: it looks again, and arms anew, once this thread is back there.
+      if (this.#sleeper.waits > 0) queueMicrotask(() => this.#look());
+    }
     this.#vigil.noticeDeaths();
-    // A waiter in the event loop shares the doorbell: it looks again, and arms anew, once this thread is back there.
-    if (this.#sleeper.waits > 0) queueMicrotask(() => this.#look());
     return condition.ready();
   }
 

@@ -9,14 +9,18 @@ export class FreeBlock implements Waitable {
   /** See {@link Waitable}; called while no block is free. */
   readonly lookMs: () => number;
   readonly #pool: Pool;
+  readonly #assertOpen: () => void;
 
-  constructor(pool: Pool, participant: Participant, lookMs: () => number) {
+  /** @param assertOpen throws when whoever wants the block is closed */
+  constructor(pool: Pool, participant: Participant, assertOpen: () => void, lookMs: () => number) {
     this.#pool = pool;
     this.participant = participant;
+    this.#assertOpen = assertOpen;
     this.lookMs = lookMs;
   }
 
   ready(): boolean {
+    this.#assertOpen();
     return this.#pool.hasFree();
   }
 

@@ -7,7 +7,14 @@ import { loadAcquire, loadAfterFence, loadHint, pause, storePlain, storeRelease 
 import type { ChannelGeometry } from "./channel-geometry.ts";
 import { addToCounter } from "./counters.ts";
 import { Claim, type Claimant, claimOldest, usedSlots } from "./drop-oldest.ts";
-import { BackpressureError, CorruptError, FrameSharedError, InUseError, SameHandleError } from "./errors.ts";
+import {
+  BackpressureError,
+  ClosedError,
+  CorruptError,
+  FrameSharedError,
+  InUseError,
+  SameHandleError,
+} from "./errors.ts";
 import { HistoryKeeper } from "./history-keeper.ts";
 import { type SendFields, wideNumber, writeLaneSlot } from "./lane-slot.ts";
 import { ChannelLayout, RingLayout } from "./layout.ts";
@@ -129,6 +136,7 @@ export class LaneSender implements Claimant {
 
   /** Condition for a waiting producer: what the last send lacked is there. The awaited block is ours alone; or the lane that was full has room or lost its consumer; or any lane can take a frame. */
   ready(): boolean {
+    this.#assertAttached();
     if (this.#awaitedBlock !== NO_BLOCK)
       return this.channel.pool.holders(this.#awaitedBlock) === this.participant.bit;
     const lane = this.#fullLane;
@@ -303,6 +311,7 @@ export class LaneSender implements Claimant {
    * @throws StalledError when the blocks are with somebody who has taken them and does not let go
    */
   relieve(): boolean {
+    this.#assertAttached();
     if (this.#stalls === null) return false;
     this.#stalls.startRound();
     if (this.#evictAllStalled(1)) return true;
@@ -317,10 +326,16 @@ export class LaneSender implements Claimant {
 
   /** For a producer that waits for room: evicts consumers that leave their lanes full. Milliseconds until it has to look again. @throws StalledError */
   lookForStalled(): number {
+    this.#assertAttached();
     if (this.#stalls === null) return Number.POSITIVE_INFINITY;
     this.#stalls.startRound();
     this.#evictAllStalled(this.channel.laneCapacity);
     return this.#stalls.leftMs;
+  }
+
+  /** A wait may outlive its producer: the lanes are a successor's then. */
+  #assertAttached(): void {
+    if (!this.#attached) throw new ClosedError(`this producer of channel ${this.channel.name}`);
   }
 
   /** Those who let at least so many frames lie. Like a send: who was evicted and joins again must not take from the history what is being taken back from it. */

@@ -184,6 +184,11 @@ export class Participant implements Disposable {
     return new StalledError(what, index, pid, stalledMs);
   }
 
+  /** @internal An end was closed: nobody rings for it any more, and who waits for it in the event loop has to hear of that. */
+  lookAgain(): void {
+    if (!this.#left && this.doorbell.asleep) this.ringer.ring(this.index);
+  }
+
   /** @internal A lane that could not be left yet, because its sender is in the middle of a send. */
   addChore(chore: Chore): void {
     this.#chores.add(chore);

@@ -99,5 +99,6 @@ export class QueueConsumer extends QueueReceiver {
     if (this.open && !this.participant.region.closed) detachConsumer(this.queue, this.participant.bit);
     this.open = false;
     for (const lane of this.lanes) lane.shut();
+    this.participant.lookAgain();
   }
 }

@@ -159,6 +159,7 @@ export class QueueProducer extends SpscProducer implements Disposable, Waitable 
     }
     this.open = false;
     this.shut();
+    this.participant.lookAgain();
   }
   [Symbol.dispose](): void {
     this.close();

@@ -140,5 +140,6 @@ export class QueueTaker extends QueueReceiver {
     }
     this.open = false;
     this.mayRefuse = true;
+    this.participant.lookAgain();
   }
 }

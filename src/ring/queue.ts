@@ -56,12 +56,12 @@ export interface QueueOptions {
   readonly stallAction?: "evict" | "error";
 }
 
-/** Sums over all lanes; each wraps at 2^32. */
 /** What an opener relies on; undefined: anything. */
 export type QueueExpectation = Partial<
   Pick<QueueOptions, "slotBytes" | "capacity" | "producers" | "consumers" | "policy">
 >;
 
+/** Sums over all lanes; each wraps at 2^32. */
 export interface QueueCounters {
   readonly queued: number;
   readonly droppedNewest: number;

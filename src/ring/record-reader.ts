@@ -409,14 +409,16 @@ export function joinRecords<R extends RecordReader>(
   for (let k = 0; k < records.maxConsumers; k++) {
     const owner = attachOwner(records.words, cursorOwnerWord(k), participant, OwnerWord.busyBit);
     if (owner === 0) continue;
-    const reader = make(k, owner);
+    let reader: R | null = null;
     try {
+      reader = make(k, owner);
       reader.attach(history);
+      return reader;
     } catch (error) {
-      reader.leave();
+      if (reader === null) detachOwner(records.words, cursorOwnerWord(k), participant);
+      else reader.leave();
       throw error;
     }
-    return reader;
   }
   return null;
 }

@@ -23,11 +23,12 @@ import {
 } from "../memory/atomics.ts";
 import { LINE_BYTES } from "../memory/layout.ts";
 import { addToCounter } from "./counters.ts";
-import { ArgumentError, CorruptError } from "./errors.ts";
+import { ArgumentError, ClosedError, CorruptError } from "./errors.ts";
 import { OwnerWord } from "./layout.ts";
 import { receiverOf } from "./owner.ts";
 import type { RecordsGeometry } from "./records-geometry.ts";
 import { cursorOwnerWord, cursorPositionWord, RecordHeader, RecordsLayout } from "./records-layout.ts";
+import type { Ringer } from "./sleepers.ts";
 
 /** A lossy producer claims so much at once beyond what it needs: capacity / 16. */
 const LOSSY_CLAIM_SHIFT = 4;
@@ -36,11 +37,6 @@ const NOTHING_RESERVED = -1;
 const CACHE_LINE_BYTES = LINE_BYTES / 2;
 /** How far ahead the producer asks for lines, see {@link RecordWriter.touch}. */
 const AHEAD_BYTES = 8 * CACHE_LINE_BYTES;
-
-/** Whom a producer wakes. */
-interface Ringer {
-  ring(participant: number): void;
-}
 
 /** Writing end. One thread of one process at a time. */
 export class RecordWriter {
@@ -78,6 +74,7 @@ export class RecordWriter {
   private claim: number;
   private epoch: number;
   private markWord: number;
+  private closed = false;
   private reserved = NOTHING_RESERVED;
   private padding = 0;
 
@@ -217,6 +214,7 @@ export class RecordWriter {
   }
 
   private refuseFinish(lengthBytes: number): never {
+    if (this.closed) throw new ClosedError(`this producer of records ${this.name}`);
     throw new ArgumentError(
       this.reserved < 0
         ? `finish(${lengthBytes}) without a reservation`
@@ -262,6 +260,7 @@ export class RecordWriter {
 
   /** Tries to get `need` bytes behind `written`: publishes, and looks at the cursors (reliable) or just goes on (lossy). */
   private refresh(need: number): boolean {
+    if (this.closed) throw new ClosedError(`this producer of records ${this.name}`);
     this.publish();
     if (this.lossy) {
       const wanted = (need + (this.capacity >> LOSSY_CLAIM_SHIFT)) | 0;
@@ -348,6 +347,9 @@ export class RecordWriter {
   finishStream(): void {
     this.abort();
     this.publish();
+    // Nothing is reserved and no room is known: both paths end at a check, for the words are a successor's from now on.
+    this.closed = true;
+    this.limit = this.written;
     storeRelease(this.words, RecordsLayout.endedWord, RecordsLayout.endedByProducer);
   }
 }

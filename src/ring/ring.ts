@@ -178,6 +178,7 @@ export class RingProducer extends SpscProducer implements Disposable, Waitable {
     }
     this.open = false;
     this.shut();
+    this.participant.lookAgain();
   }
 
   [Symbol.dispose](): void {
@@ -228,6 +229,7 @@ export class RingConsumer extends SpscConsumer implements Disposable, Waitable {
     }
     this.open = false;
     this.shut();
+    this.participant.lookAgain();
   }
 
   [Symbol.dispose](): void {

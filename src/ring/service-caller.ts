@@ -23,6 +23,9 @@ interface Call {
   readonly settle: SettleCall;
 }
 
+/** Responses of one look. */
+const MOST_COLLECTED = 4096;
+
 /** The one cursor of requests and of responses. */
 const SERVER_WORD = cursorOwnerWord(0);
 
@@ -110,8 +113,11 @@ export class ServiceCaller<R extends RecordReader = RecordReader> {
   collect(decoder: ServiceDecoder): void {
     // Before the responses are read: what a server sent before it went is there.
     const serverStay = this.serverStay();
-    for (let message = takeMessage(this.responses, decoder); message !== null; ) {
+    let message = takeMessage(this.responses, decoder);
+    // A server that never ends sending must not keep us from our time limits: the rest is for the next call.
+    for (let left = MOST_COLLECTED; message !== null; left--) {
       if (message.stay === this.stay) this.conclude(message.correlation, message, null);
+      if (left === 0) return;
       message = takeMessage(this.responses, decoder);
     }
     for (const [correlation, call] of this.calls)

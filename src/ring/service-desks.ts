@@ -26,10 +26,15 @@ export interface ServiceTaken {
   readonly message: ServiceMessage;
 }
 
+/** Requests of clients that are gone, in one visit to a place. */
+const MOST_SKIPPED = 256;
+
 /** How the ends of a desk are made, once the server has their owner words. */
 export interface DeskFitter<R extends RecordReader, W> {
   writer(place: ServicePlace): W;
   reader(place: ServicePlace, cursor: number, owner: number): R;
+  /** Of a writer that is not wanted after all: nothing in the region is to be done. */
+  forget(writer: W): void;
 }
 
 /** Whether the client of this stay still has its place. */
@@ -49,8 +54,9 @@ export function openDesk<R extends RecordReader, W>(
 ): ServiceDesk<R, W> | null {
   const { words } = place.responses;
   if (attachOwner(words, RecordsLayout.producerOwnerWord, participant) === 0) return null;
+  let responses: W | null = null;
   try {
-    const responses = fitter.writer(place);
+    responses = fitter.writer(place);
     const make = (cursor: number, owner: number): R => fitter.reader(place, cursor, owner);
     const requests = joinRecords(place.requests, participant, 0, make);
     if (requests !== null) {
@@ -58,9 +64,11 @@ export function openDesk<R extends RecordReader, W>(
       return { place, requests, responses };
     }
   } catch (error) {
+    if (responses !== null) fitter.forget(responses);
     detachOwner(words, RecordsLayout.producerOwnerWord, participant);
     throw error;
   }
+  fitter.forget(responses);
   detachOwner(words, RecordsLayout.producerOwnerWord, participant);
   return null;
 }
@@ -88,7 +96,9 @@ export class ServiceDesks<R extends RecordReader = RecordReader, W = unknown> {
     for (let i = 0; i < this.all.length; i++) {
       const desk = (this.turn + i) % this.all.length;
       const { place, requests } = this.all[desk]!;
-      for (let message = takeMessage(requests, decoder); message !== null; ) {
+      let message = takeMessage(requests, decoder);
+      // No more of one client than so many in vain: it may go on for ever, and others wait.
+      for (let left = MOST_SKIPPED; message !== null && left > 0; left--) {
         this.turn = desk + 1;
         if (isClientHere(place, message.stay)) return { desk, message };
         this.tally(ServiceLayout.skippedWord);

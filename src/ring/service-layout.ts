@@ -37,6 +37,8 @@ export const ServiceHeader = {
   correlationWord: 0,
   stayWord: 1,
   kindWord: 2,
+  /** 0. */
+  reservedWord: 3,
   sizeBytes: 16,
 } as const;
 

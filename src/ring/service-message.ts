@@ -29,7 +29,7 @@ export function writeServiceHeader(tx: RecordWriter, { correlation, stay, kind }
   storePlain(data, word + ServiceHeader.correlationWord, correlation);
   storePlain(data, word + ServiceHeader.stayWord, stay);
   storePlain(data, word + ServiceHeader.kindWord, kind);
-  storePlain(data, word + ServiceHeader.kindWord + 1, 0);
+  storePlain(data, word + ServiceHeader.reservedWord, 0);
 }
 
 /** Takes the next message and gives its record back; null when there is none now. What is too short to be one is passed over. */

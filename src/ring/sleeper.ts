@@ -49,9 +49,14 @@ export class Sleeper {
   /** One sleep in a futex, unless the condition holds. SYNC doorbell: arm, fence, look; the waker publishes, fences, reads. */
   sleepInFutex(condition: Condition, sleepMs: number): void {
     storeRelease(this.#words, this.#index, DoorbellWord.asleepInFutex);
-    const limitMs = sleepersFence() ? sleepMs : Math.min(sleepMs, SLICE_WITHOUT_FENCE_MS);
-    if (!condition.ready()) futexWait(this.#address, DoorbellWord.asleepInFutex, Math.max(0, limitMs) * 1e6);
-    storeRelease(this.#words, this.#index, DoorbellWord.awake);
+    try {
+      const limitMs = sleepersFence() ? sleepMs : Math.min(sleepMs, SLICE_WITHOUT_FENCE_MS);
+      if (!condition.ready())
+        futexWait(this.#address, DoorbellWord.asleepInFutex, Math.max(0, limitMs) * 1e6);
+    } finally {
+      // Also behind an error of the condition: nobody sleeps here.
+      storeRelease(this.#words, this.#index, DoorbellWord.awake);
+    }
   }
 
   /** A wait begins; {@link look} is next. */

@@ -150,7 +150,8 @@ export class SpscProducer {
   protected shut(): void {
     this.closed = true;
     this.reserved = -1;
-    this.cachedHead = (this.tail - this.capacity) | 0;
+    // Less than none, or reserve(0) would not look.
+    this.cachedHead = (this.tail - this.capacity - 1) | 0;
   }
 
   /** Slots committed and not released, by the consumer's current index. */

@@ -1,6 +1,17 @@
 /** Ends that were closed belong to somebody else: every call on them says so, and writes nothing. */
 import { describe, expect, test } from "bun:test";
-import { Cell, Channel, Messages, Queue, Records, type Region, Ring, Service } from "../../src/index.ts";
+import {
+  Cell,
+  Channel,
+  Messages,
+  Queue,
+  Records,
+  type Region,
+  Ring,
+  Service,
+  waitAny,
+} from "../../src/index.ts";
+import { Participant } from "../../src/ring/participant.ts";
 import { rejectionCode } from "../support/errors.ts";
 import { RegionPair } from "../support/regions.ts";
 
@@ -129,20 +140,122 @@ test("what is reserved when a producer closes can not be committed over its succ
   expect(values).toEqual([1, 2, 3]);
 });
 
-test("a wait that is pending when its end closes ends with the error at the next ring", async () => {
+/** One end of each kind that waits for something that never comes. */
+const WAITS: Record<string, (region: Region) => { end: End; wait: () => Promise<unknown> }> = {
+  "ring consumer": (region) => {
+    const end = Ring.create(region, "r", { slotBytes: 16, capacity: 8 }).consumer();
+    return { end, wait: () => end.wait() };
+  },
+  "ring producer": (region) => {
+    const end = Ring.create(region, "r", { slotBytes: 16, capacity: 2 }).producer();
+    end.commit(end.reserve(2));
+    return { end, wait: () => end.wait() };
+  },
+  "queue producer": (region) => {
+    const end = Queue.create(region, "q", { producers: 1, slotBytes: 16, capacity: 2 }).producer();
+    end.commit(end.reserve(2));
+    return { end, wait: () => end.wait() };
+  },
+  "queue consumer": (region) => {
+    const end = Queue.create(region, "q", {
+      producers: 1,
+      consumers: "one",
+      slotBytes: 16,
+      capacity: 8,
+    }).consumer();
+    return { end, wait: () => end.wait() };
+  },
+  "queue taker": (region) => {
+    const end = Queue.create(region, "q", {
+      producers: 1,
+      consumers: "many",
+      slotBytes: 16,
+      capacity: 8,
+    }).taker();
+    return { end, wait: () => end.wait() };
+  },
+  "frame consumer": (region) => {
+    const end = Channel.create(region, "f", { frames: 2, frameBytes: 64 }).consumer();
+    return { end, wait: () => end.receiveAsync() };
+  },
+  "frame producer that watches for stalls": (region) => {
+    const channel = Channel.create(region, "f", { frames: 2, frameBytes: 64, stallTimeoutMs: 50 });
+    const end = channel.producer();
+    end.tryLoan();
+    end.tryLoan();
+    return { end, wait: () => waitAny([end.freeBlock]) };
+  },
+  "record consumer": (region) => {
+    const end = Records.create(region, "s", { capacityBytes: 4096 }).consumer();
+    return { end, wait: () => end.receiveAsync() };
+  },
+  "message consumer": (region) => {
+    const end = Messages.create(region, "m", { capacityBytes: 4096 }).consumer();
+    return { end, wait: () => end.receiveAsync() };
+  },
+  "service server": (region) => {
+    const end = Service.create(region, "v", {}).server();
+    return { end, wait: () => end.receiveAsync() };
+  },
+};
+
+describe("a wait under way ends when its end closes", () => {
+  for (const [name, make] of Object.entries(WAITS)) {
+    test(name, async () => {
+      using pair = new RegionPair("closed", "4MiB");
+      const { end, wait } = make(pair.a);
+      const code = rejectionCode(wait());
+      while (!Participant.of(pair.a).doorbell.asleep) await Bun.sleep(1);
+      end.close();
+      expect(await Promise.race([code, Bun.sleep(5000).then(() => "still waiting")])).toBe("CLOSED");
+    });
+  }
+});
+
+test("a closed producer of records or messages leaves its successor's stream alone", () => {
   using pair = new RegionPair("closed", "4MiB");
-  const queue = Queue.create(pair.a, "q", { producers: 1, consumers: "many", slotBytes: 16, capacity: 8 });
-  const taker = queue.taker();
-  let code: unknown;
-  const waiting = taker.wait().catch((error: { code: string }) => {
-    code = error.code;
-  });
-  await Bun.sleep(5);
-  taker.close();
-  using tx = Queue.open(pair.b, "q").producer();
-  using other = Queue.open(pair.b, "q").taker();
+  const messages = Messages.create<string>(pair.a, "m", { capacityBytes: 65536 });
+  const rx = Messages.open<string>(pair.b, "m").consumer({ reconnect: true });
+  const first = messages.producer();
+  first.send("a");
+  first.close();
+  using second = messages.producer();
+  second.send("b");
+  second.send("c");
+  expect(() => first.send("stale")).toThrow("closed");
+  second.send("d");
+  expect(["a", "b", "c", "d"].map(() => rx.tryReceive())).toEqual(["a", "b", "c", "d"]);
+  const records = Records.create(pair.a, "s", { capacityBytes: 4096 });
+  const tx = records.producer();
+  tx.tryReserve(8);
+  tx.close();
+  for (const call of [
+    () => tx.tryReserve(8),
+    () => tx.finish(8),
+    () => tx.commit(8),
+    () => tx.send(new Uint8Array(1)),
+  ])
+    expect(call).toThrow("closed");
+});
+
+test("an error of a condition in a blocking wait leaves the waits of the event loop awake", async () => {
+  using pair = new RegionPair("closed", "4MiB");
+  const ring = Ring.create(pair.a, "r", { slotBytes: 16, capacity: 8 });
+  const rx = ring.consumer();
+  const waiting = rx.wait({ timeoutMs: 10_000 });
+  while (!Participant.of(pair.a).doorbell.asleep) await Bun.sleep(1);
+  let looks = 0;
+  const failing = {
+    ready: () => {
+      if (++looks > 1) throw new Error("spoilt");
+      return false;
+    },
+  };
+  expect(() => Participant.of(pair.a).doorbell.block(failing, 1000, "futex")).toThrow("spoilt");
+  const startMs = performance.now();
+  await Bun.sleep(1);
+  const tx = Ring.open(pair.b, "r").producer();
   tx.commit(tx.reserve(1));
-  await waiting;
-  expect(code).toBe("CLOSED");
-  expect(other.take(1)).toBe(1);
+  expect(await waiting).toBe(true);
+  expect(performance.now() - startMs).toBeLessThan(5000);
 });

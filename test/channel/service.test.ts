@@ -166,7 +166,7 @@ describe("one process, two handles", () => {
     const failures = [lost, first.call(2)].map((call) => call.catch((error: unknown) => error));
     await Bun.sleep(0);
     first.close();
-    for (const error of await Promise.all(failures)) expect(error).toBeInstanceOf(ArgumentError);
+    for (const error of await Promise.all(failures)) expect(error).toBeInstanceOf(ClosedError);
     using second = opened.client();
     expect(await request.reply(10)).toBe(false);
     const answer = second.call(3);

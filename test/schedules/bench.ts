@@ -163,6 +163,8 @@ export class PlainParticipant {
 
   linger(): void {}
 
+  lookAgain(): void {}
+
   addChore(chore: Loose): void {
     this.chores.push(chore);
   }

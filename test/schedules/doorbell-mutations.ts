@@ -26,7 +26,7 @@ export const DOORBELL_MUTATIONS: readonly NamedMutation[] = [
   {
     what: "asleep in the futex without a look",
     file: SLEEPER,
-    from: "if (!condition.ready()) futexWait(",
+    from: "if (!condition.ready())\n        futexWait(",
     to: "futexWait(",
   },
   {

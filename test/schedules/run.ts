@@ -141,21 +141,28 @@ async function replay(topology: Topology, which: string): Promise<void> {
   report(true, which);
 }
 
+/** An error that says that the mutated code means nothing, not that a promise was broken. */
+function isNonsense(error: unknown): boolean {
+  return error instanceof ReferenceError || error instanceof TypeError;
+}
+
 /** A mistake so small that a schedule of a small case must meet it. */
 function mutateSmall(topology: Topology, mutation: NamedMutation, code: Coroutines): void {
   let schedules = 0;
   let caught = "";
+  let sense = true;
   exhaustAll(topology, code, ({ name }, bound, { count, broken }) => {
     schedules += count;
+    if (broken !== null) sense = !isNonsense(broken.error);
     if (broken !== null)
       caught = `${name}, ${bound}: ${broken.script}: ${describe(broken.error).slice(0, 80)}`;
     return broken === null;
   });
   const what = `${topology.name}: "${mutation.what}", all small schedules until one breaks: ${schedules}`;
-  report(caught !== "", `${what}: ${caught === "" ? "nobody noticed" : caught}`);
+  report(caught !== "" && sense, `${what}: ${caught === "" ? "nobody noticed" : caught}`);
 }
 
-/** Some scenario must break; errors of any kind count, silence does not. */
+/** Some scenario must break; any error counts but one that says that there is no such name. */
 async function mutate(topology: Topology, mutation: NamedMutation): Promise<void> {
   const code = await compile(topology, mutation);
   if (mutation.small) mutateSmall(topology, mutation, code);
@@ -167,7 +174,7 @@ async function mutate(topology: Topology, mutation: NamedMutation): Promise<void
     const broken = search(runner(code), MUTANT_SCHEDULES, MODELS);
     if (broken === null) continue;
     return report(
-      true,
+      !isNonsense(broken.error),
       `${topology.name}: caught "${mutation.what}" (${name}, ${broken.model}, seed ${broken.seed}: ${describe(broken.error).slice(0, 80)})`,
     );
   }

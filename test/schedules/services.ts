@@ -191,6 +191,7 @@ class Run {
       writer: () => new code.recordWriter.RecordWriter(place.responses, this.ringer),
       reader: (_: unknown, cursor: number, owner: number) =>
         makeReader(code, place.requests, this.ringer, cursor, owner),
+      forget: (): void => undefined,
     });
     if (desk === null) throw new Violation(`place ${place.index} has a server`);
     return desk;
