@@ -205,8 +205,9 @@ static void udb_adoption_cut(struct udb_tie *tie)
 /* Also of one that is half made. */
 static void udb_adoption_destroy(struct udb_adoption *a)
 {
-	udb_untie(&a->tie);
+	/* Before it is off the list: what unbinds the device waits until this is done. */
 	udb_unmap_pins(a);
+	udb_untie(&a->tie);
 	sg_free_table(&a->table);
 	if (a->nr_pinned)
 		unpin_user_pages_dirty_lock(a->pages, a->nr_pinned, true);

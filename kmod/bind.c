@@ -52,8 +52,11 @@ static void udb_bound_take(struct device *parent, struct list_head *taken)
 
 	mutex_lock(&udb_bound_lock);
 	list_for_each_entry_safe(udev, next, &udb_bound, bound_link)
-		if (!parent || udev->dev.parent == parent)
+		if (!parent || udev->dev.parent == parent) {
+			/* Whoever unbinds the device does not find it any more. */
+			udb_memory_detach(udev->memory);
 			list_move(&udev->bound_link, taken);
+		}
 	mutex_unlock(&udb_bound_lock);
 }
 
@@ -84,6 +87,7 @@ int udb_bind_delete_managed(const char *name)
 	list_for_each_entry(udev, &udb_bound, bound_link) {
 		if (udev->managed && !strcmp(dev_name(&udev->dev), name)) {
 			found = udev;
+			udb_memory_detach(udev->memory);
 			list_del(&udev->bound_link);
 			break;
 		}
@@ -336,7 +340,7 @@ void udb_bind_exit(void)
 {
 	size_t i;
 
+	udb_bound_destroy(NULL);
 	for (i = 0; i < ARRAY_SIZE(udb_buses); i++)
 		bus_unregister_notifier(udb_buses[i].bus, &udb_buses[i].notifier);
-	udb_bound_destroy(NULL);
 }

@@ -116,7 +116,7 @@ static size_t udb_copy(struct udb_memory *m, u64 pos, size_t count,
  * The copy goes through the cache.  What is there of the range may be older than the
  * memory, and is given up first: before a read for the bytes themselves, before a write
  * for their neighbours in the lines at the ends, which it would clean over what the
- * device or a mapping without cache has stored.  No line is in two copies at once.
+ * device or a mapping without cache has stored.  No line is in two such copies at once.
  *
  * Return: bytes copied, 0 if the caller's memory faults, or the error of the sync.
  */
@@ -128,7 +128,10 @@ static ssize_t udb_copy_synced(struct udb_memory *m, u64 pos, size_t count,
 
 	if (mutex_lock_killable(&m->copy_lock))
 		return -EINTR;
-	error = udb_sync_bytes(m, pos, count, DMA_FROM_DEVICE, false);
+	/* What others have stored through the cache stays there, should the copy end early. */
+	error = to_buffer ? udb_sync_bytes(m, pos, count, DMA_TO_DEVICE, true) : 0;
+	if (!error)
+		error = udb_sync_bytes(m, pos, count, DMA_FROM_DEVICE, false);
 	done = error ? 0 : udb_copy(m, pos, count, iter, to_buffer);
 	if (done && to_buffer)
 		error = udb_sync_bytes(m, pos, done, DMA_TO_DEVICE, true);

@@ -63,8 +63,9 @@ static void udb_memory_release(struct kref *ref)
 {
 	struct udb_memory *m = container_of(ref, struct udb_memory, ref);
 
-	udb_untie(&m->tie);
+	/* Before it is off the list: what unbinds the device waits until this is done. */
 	udb_memory_detach(m);
+	udb_untie(&m->tie);
 	if (m->inode)
 		udb_cache_destroy(m);
 	if (udb_source_give(m)) {

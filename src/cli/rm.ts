@@ -1,9 +1,10 @@
 /** `physring rm`: takes away what programs left behind. */
+import { existsSync } from "node:fs";
 import { PhysringError } from "../ffi/errors.ts";
 import { RegionError, type RegionErrorCode } from "../memory/errors.ts";
 import { isInUse } from "../memory/in-use.ts";
 import { listRegions, type RegionInfo } from "../memory/list-regions.ts";
-import { sharedMemoryDirectory } from "../memory/names.ts";
+import { parseName, sharedMemoryDirectory, sidecarPath } from "../memory/names.ts";
 import { Region } from "../memory/region.ts";
 import { type CommandSpec, helpText, parseOptions, UsageError } from "./options.ts";
 
@@ -40,10 +41,13 @@ export async function runRm(args: readonly string[]): Promise<number> {
   const names = options.positionals;
   if (options.has("dead") ? names.length > 0 : names.length === 0)
     throw new UsageError("name the regions to remove (physring ls lists them), or say --dead");
-  const there = listRegions();
-  const chosen = options.has("dead") ? there.filter(isDead).map(({ name }) => name) : names;
+  const chosen = options.has("dead")
+    ? listRegions()
+        .filter(isDead)
+        .map(({ name }) => name)
+    : names;
   const dryRun = options.has("dry-run");
-  const outcomes = chosen.map((name) => remove(name, there, options.has("force"), dryRun));
+  const outcomes = chosen.map((name) => remove(name, options.has("force"), dryRun));
   if (options.has("json")) process.stdout.write(`${JSON.stringify(outcomes, null, 2)}\n`);
   else process.stdout.write(`${outcomes.map((outcome) => text(outcome, dryRun)).join("\n") || nothing()}\n`);
   return outcomes.some(({ error }) => error !== undefined) ? 1 : 0;
@@ -51,7 +55,8 @@ export async function runRm(args: readonly string[]): Promise<number> {
 
 /** A file that only has a name like ours is not. */
 function isDead({ name, path }: RegionInfo): boolean {
-  if (isInUse(path)) return false;
+  // Of a device only what starts at 0 has a name.
+  if (controlFileOf(name) !== path || isInUse(path)) return false;
   try {
     Region.open(name, { readOnly: true }).close();
     return true;
@@ -60,16 +65,33 @@ function isDead({ name, path }: RegionInfo): boolean {
   }
 }
 
-function remove(name: string, there: readonly RegionInfo[], force: boolean, dryRun: boolean): Outcome {
-  const found = there.find((region) => region.name === name);
-  if (found !== undefined && !force && isInUse(found.path))
+/** However the region is named, and though its file may not be there. */
+function mayBeUsed(name: string): boolean {
+  const path = controlFileOf(name);
+  return path !== null && isInUse(path);
+}
+
+/** What `Region.destroy(name)` removes; null: not a name. */
+function controlFileOf(name: string): string | null {
+  try {
+    const target = parseName(name);
+    if (target.backend === "memfd") return null;
+    return target.backend === "udmabuf" ? sidecarPath(target.device, 0) : target.path;
+  } catch {
+    return null; // destroying it says why
+  }
+}
+
+function remove(name: string, force: boolean, dryRun: boolean): Outcome {
+  if (!force && mayBeUsed(name))
     return {
       name,
       removed: false,
       error: `${name} is in use (physring ls ${name} says by whom): end those programs, or use --force`,
     };
   try {
-    const removed = dryRun ? found !== undefined : Region.destroy(name);
+    const path = controlFileOf(name);
+    const removed = dryRun && path !== null ? existsSync(path) : Region.destroy(name);
     return removed
       ? { name, removed }
       : { name, removed, error: `there is no region ${name}; physring ls lists what there is` };

@@ -330,7 +330,7 @@ export class BlockQueue {
   }
 
   /**
-   * Hands all staged commands to the core: at most two sync calls, one barrier, two register writes. Returns how many there were.
+   * Hands all staged commands to the core: two sync calls (more when there are more ranges than one takes), one barrier, two register writes. Returns how many there were.
    * @throws what a sync call or the barrier throws; then nothing was submitted, and everything staged was taken back
    */
   submit(): number {

@@ -192,6 +192,10 @@ export class CommandQueue implements Disposable, AsyncIterable<Completion> {
    */
   submit(commands: readonly Command[], options: SubmitOptions = {}): Promise<Completion>[] {
     options.signal?.throwIfAborted();
+    if (commands.length === 0) {
+      this.#assertUsable();
+      return [];
+    }
     const entries = this.#give(commands);
     const promises = entries.map((entry, i) => this.#promise(entry, commands[i]!.tag ?? 0, options));
     this.#waiter.expect();

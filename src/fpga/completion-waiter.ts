@@ -37,6 +37,8 @@ export class CompletionWaiter implements Disposable {
   #nap: ReturnType<typeof setTimeout> | null = null;
   #busySinceMs = 0;
   #armed = false;
+  /** So many completions raise the line. */
+  #armedCount = 0;
 
   constructor(
     ring: CommandRing,
@@ -57,7 +59,8 @@ export class CompletionWaiter implements Disposable {
     if (this.#interrupts === null) {
       this.#busySinceMs = performance.now();
       this.#pollSoon();
-    } else if (!this.#armed) {
+    } else if (!this.#armed || this.#ring.underWay < this.#armedCount) {
+      // Armed for more than there are, if somebody polled meanwhile.
       this.#armed = true;
       this.#sleep();
     }
@@ -88,6 +91,7 @@ export class CompletionWaiter implements Disposable {
       const count = Math.min(this.#moderation.count, underWay);
       this.#ring.acknowledge();
       this.#ring.setInterrupt(count, this.#moderation.cycles);
+      this.#armedCount = count;
       if (!this.#enable()) return;
       if (!this.#ring.readyAt(count - 1)) return;
       if (this.#client.look() === 0) return;

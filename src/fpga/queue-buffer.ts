@@ -43,11 +43,12 @@ export class QueueBuffer implements Disposable {
   static openDevice(path: string): QueueBuffer {
     let region = Region.open(path, { raw: true });
     try {
-      refuseRegion(path, region.words(regionOffset(0), Superblock.sizeBytes / WORD_BYTES));
       if (!region.dmaCoherent) {
         region.close();
         region = Region.open(path, { raw: true, syncMode: "noncached" });
       }
+      // Not before: the first look maps it, and who has it mapped otherwise would be in the way.
+      refuseRegion(path, region.words(regionOffset(0), Superblock.sizeBytes / WORD_BYTES));
       const base = region.deviceAddress(regionOffset(0));
       if (base === null)
         throw new ArgumentError(`${path} has no device address: it cannot hold queue memory`);

@@ -25,7 +25,8 @@ export function listRegions(): RegionInfo[] {
     const path = `${directory}/${file.name}`;
     const device = SIDECAR.exec(file.name)?.[1];
     const name = device === undefined ? FILE.exec(file.name)?.[1] : `udmabuf:${device}`;
-    if (name !== undefined)
+    // A device's region at offset 0 goes before those elsewhere in its buffer.
+    if (name !== undefined && !(file.name.includes("@") && regions.has(name)))
       regions.set(name, { name, backend: device === undefined ? "shm" : "udmabuf", path });
   }
   return [...regions.values()].sort((a, b) => (a.name < b.name ? -1 : 1));

@@ -197,6 +197,7 @@ describe("other processes", () => {
     const small = { requestBytes: 4096, responseBytes: 4096, stallTimeoutMs: 0 };
     const service = Service.create<string, string>(pair.a, "s", small);
     const server = spawn(pair.name, "serve-one-by-one");
+    using _ended = { [Symbol.dispose]: () => server.kill("SIGKILL") };
     await firstLine(server.stdout);
     using client = service.client();
     await client.waitForServer();
@@ -210,8 +211,6 @@ describe("other processes", () => {
     }
     expect(client.callBlocking(text, { timeoutMs: 5000 })).toBe(text);
     expect(await Promise.all(answers)).toEqual(answers.map(() => text));
-    server.kill("SIGKILL");
-    await server.exited;
   });
 
   test("a server killed with requests under way: ServerGoneError, and the next one answers the next calls", async () => {

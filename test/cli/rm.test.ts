@@ -25,6 +25,9 @@ test("what nobody uses goes, what is in use stays unless forced, what is no regi
     expect(again.code).toBe(1);
     expect(again.stdout).toContain("there is no region left");
     expect(again.stdout).toContain("used is in use");
+    const otherwise = await physring(["rm", "shm:used"], shm);
+    expect([otherwise.code, otherwise.stdout]).toEqual([1, expect.stringContaining("shm:used is in use")]);
+    expect(await physring(["rm", "shm:dead1", "--dry-run"], shm)).toMatchObject({ code: 0 });
     expect(used.objects()).toEqual([]);
     const all = await physring(["rm", "--dead", "--json"], shm);
     expect(all.code).toBe(0);
@@ -46,6 +49,6 @@ test("what nobody uses goes, what is in use stays unless forced, what is no regi
     expect(existsSync(`${shm.path}/other`)).toBe(true);
   } finally {
     delete process.env["PHYSRING_SHM_DIR"];
-    for (const file of ["other", "physring.garbage"]) rmSync(`${shm.path}/${file}`);
+    for (const file of ["other", "physring.garbage"]) rmSync(`${shm.path}/${file}`, { force: true });
   }
 });

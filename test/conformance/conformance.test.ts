@@ -125,7 +125,7 @@ function conforms(backend: Backend, adapter: Adapter): void {
     stop.abort();
     expect(await aborted).toBe("AbortError");
     const waiting = waitAny([receiver.end], { timeoutMs: 10_000 });
-    await Bun.sleep(2);
+    while (!receiver.end.participant.doorbell.asleep) await Bun.sleep(1);
     sender.send(1);
     expect(await waiting).toBe(true);
     expect(receiver.receive()).toBe(1);

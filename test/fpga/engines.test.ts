@@ -14,6 +14,7 @@ import {
 } from "../../src/fpga/index.ts";
 import { Pool } from "../../src/ring/pool.ts";
 import { expectCode } from "../support/errors.ts";
+import { Patience } from "../support/patience.ts";
 import { Random } from "../support/random.ts";
 import { TestBoard, type TestBoardOptions, whyNoBoards } from "./boards.ts";
 
@@ -195,7 +196,9 @@ describe.skipIf(missing).each(MODES)("coherency %s", (coherency) => {
       })),
     );
     // The event loop gets its turn when all have completed and are to be seen: they are one burst.
-    while (queue.counters.completionWrites - before < pairs.length) Bun.sleepSync(1);
+    const patience = new Patience(30_000);
+    for (; queue.counters.completionWrites - before < pairs.length; Bun.sleepSync(1))
+      if (patience.isOver) throw new Error("not all have completed");
     bench.core.order(1).rmb();
     await Promise.all(copied);
     for (const [source, destination] of pairs) {

@@ -186,6 +186,11 @@ const UNCHANGED: readonly Mutation[] = [
   { ...SAME, name: "an unchanged copy, co-simulated", run: NONE },
   { ...SAME, name: "an unchanged copy, tested", tests: ["engines", "ownership"] },
   { ...SAME, name: "an unchanged copy, killed", tests: ["recovery", "coherency full in mid-burst"] },
+  {
+    ...SAME,
+    name: "an unchanged copy, interrupted",
+    tests: ["interrupts", "noticed at once|eight commands|two register writes"],
+  },
 ];
 
 const ROOT = new URL("../..", import.meta.url).pathname;

@@ -118,11 +118,13 @@ test.skipIf(missing !== null).each([
     for (const [queue, { tally }] of hosts.entries()) {
       expect(tally).toMatchObject({ done: true, failed: 0, halted: 0 });
       expect(tally.ok + tally.reset + tally.timedOut).toBe(tally.submitted);
-      expect(tally.ok).toBeGreaterThan(tally.submitted / 2);
+      expect(tally.ok).toBeGreaterThan(0);
       const { completionWrites, busErrors } = core.counters(queue);
       expect(completionWrites).toBeGreaterThanOrEqual(tally.ok);
       expect(busErrors).toBe(0);
     }
+    const sum = (what: "ok" | "submitted"): number => hosts.reduce((all, { tally }) => all + tally[what], 0);
+    expect(sum("ok")).toBeGreaterThan(sum("submitted") / 2);
     expect(objects.map(({ owner, quarantined }) => [owner, quarantined])).toEqual(
       QUEUES.map(() => [-1, false]),
     );

@@ -129,6 +129,7 @@ describe("a death is noticed by polling", () => {
     await victim.kill();
     const phase = (): number =>
       pair.a.control.words[participantRecordWord(victim.participant)]! & ParticipantRecord.phaseMask;
+    expect(phase()).toBe(ParticipantRecord.phaseLive); // nobody but who polls finds out
     for (
       const patience = new Patience(LATEST_MS);
       phase() === ParticipantRecord.phaseLive && !patience.isOver;

@@ -45,7 +45,7 @@ const SLOT_BYTES = 16;
 const BURST = 32;
 const VALUE_WORDS = 64;
 /** A reader gets at least so much of the values, however much faster the writer is. */
-const LEAST_VALUES = 1 / 10_000;
+const LEAST_VALUES = 1 / 100_000;
 
 export interface StressResult {
   readonly topologies: Record<

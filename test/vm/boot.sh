@@ -36,9 +36,9 @@ scenario_arguments() {
 	# The kernel at a random place may halve what is free: two buffers of gibibytes need it where
 	# it always is, or CMA (docs/KERNEL.md).
 	large) MEMORY=10240 APPEND=nokaslr ;;
-	# Everything that is wrong is to be seen, not only the first.
 	# Refused requests are many, and each is told.
 	fuzz) APPEND=log_buf_len=16M ;;
+	# Everything that is wrong is to be seen, not only the first.
 	debug-*)
 		APPEND="$DEBUG_APPEND"
 		MEMORY=2048

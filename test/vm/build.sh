@@ -316,25 +316,28 @@ build_target() {
 build_inputs() {
 	(cd "$PROJECT" && find kmod test/vm include examples src package-lock.json -type f -print0 | sort -z | xargs -0 sha256sum)
 	[ -z "${PHYSRING_UPSTREAM:-}" ] || find "$PHYSRING_UPSTREAM" -type f -print0 | sort -z | xargs -0 sha256sum
-	echo "$RELEASE $HEADERS $IMAGE $BUN $(dpkg-query -W -f '${Version} ' linux-libc-dev gcc busybox-static 2>/dev/null || true)"
+	echo "$RELEASE $HEADERS $IMAGE $BUN"
+	# shellcheck disable=SC2046
+	dpkg-query -W -f '${Package} ${Version}\n' "${HOST_PACKAGES[@]}" $(target_packages "$1") linux-source-6.1 linux-libc-dev libc6 'gcc-1*' \
+		'libc6-dev-*-cross' 2>/dev/null || true
 }
 
-# A build of the same files without a failure is taken as it is, with its checks.
+# A build of the same files, without a failure and without a skip, is taken as it is, with its checks.
 build_unless_built() {
-	local inputs counts before=$((passed + failed + skipped)) failed_before=$failed skipped_before=$skipped
-	inputs=$(build_inputs | sha256sum)
+	local inputs before=$passed failed_before=$failed skipped_before=$skipped
+	inputs=$(build_inputs "$1" | sha256sum)
 	if [ "$(cat "$BUILD/built" 2>/dev/null)" = "$inputs" ]; then
 		cat "$BUILD/built.log"
-		read -r -a counts <"$BUILD/built.counts"
-		passed=$((passed + counts[0])) skipped=$((skipped + counts[1]))
+		passed=$((passed + $(cat "$BUILD/built.counts")))
 		return 0
 	fi
 	mkdir -p "$BUILD"
 	rm -f "$BUILD/built"
 	build_all "$1" > >(tee "$BUILD/built.log")
 	wait $! || true
-	[ "$failed" = "$failed_before" ] || return 0
-	echo "$((passed + failed + skipped - before - (skipped - skipped_before))) $((skipped - skipped_before))" >"$BUILD/built.counts"
+	# What failed or could not be checked is tried again.
+	[ "$failed $skipped" = "$failed_before $skipped_before" ] || return 0
+	echo "$((passed - before))" >"$BUILD/built.counts"
 	echo "$inputs" >"$BUILD/built"
 }
 

@@ -104,7 +104,6 @@ boot_unchanged() {
 
 # boot_log TARGET SCENARIO MUTANT LOG
 boot_log() {
-	BUN=
 	scenario_arguments "$2" "$1"
 	SCRIPT=mutant
 	APPEND+=" mutant=$3"
@@ -142,6 +141,8 @@ run_target() {
 		return
 	fi
 	build_target "$target"
+	# The initial ram disk becomes the mutants'.
+	rm -f "$BUILD/built"
 	rm -rf "$BUILD/mutated"
 	cp -a "$BUILD/kmod" "$BUILD/mutated"
 	while read -r scenario; do

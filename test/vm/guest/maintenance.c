@@ -198,7 +198,7 @@ static void test_ranges(void)
 	compare(NULL, 0);
 }
 
-/* A write gives up what the cache has of the range, as it may be older than the memory. */
+/* A write keeps what was stored through the cache, then gives up what it has: that may be older than the memory. */
 static void transfer(const char *reading, const char *writing, int fd, bool syncs)
 {
 	static char data[5000];
@@ -212,7 +212,8 @@ static void transfer(const char *reading, const char *writing, int fd, bool sync
 	begin(writing);
 	require(pwrite(fd, data, 5000, 0x7001) == 5000);
 	if (syncs)
-		expect({ CPU, 0x7001, 5000, FROM_DEVICE }, { DEVICE, 0x7001, 5000, TO_DEVICE });
+		expect({ DEVICE, 0x7001, 5000, TO_DEVICE }, { CPU, 0x7001, 5000, FROM_DEVICE },
+		       { DEVICE, 0x7001, 5000, TO_DEVICE });
 	else
 		compare(NULL, 0);
 }
